@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import clearprop as cl
+from clearprop.compiler.native import window_calls
 from clearprop.compiler.native.window_calls import _best_rows
 
 # what it is there for: x, w, what is given
@@ -14,6 +15,21 @@ FORMS = {
     "channel by channel": ((3, 8, 8, 32), (3, 3, 1, 32), {"groups": 32, "stride": 2, "padding": 1}),
 }
 RARE = {
+    "pixels of one channel, in planes with gaps": (
+        (3, 21, 34, 1),
+        (3, 2, 1, 5),
+        {"padding": [(2, 1), (0, 1)], "stride": (2, 1), "dilation": (1, 2)},
+    ),
+    "one output, in planes": ((2, 9, 19, 5), (3, 3, 5, 1), {"padding": "same"}),
+    "channel by channel, panels and a rest, gaps": (
+        (3, 9, 7, 75),
+        (3, 3, 1, 75),
+        {"groups": 75, "dilation": (2, 1), "padding": "same"},
+    ),
+    "channel by channel along a line": ((2, 19, 20), (4, 1, 20), {"groups": 20, "stride": 3, "padding": [(1, 4)]}),
+    "channel by channel in space": ((2, 4, 5, 6, 8), (2, 3, 2, 1, 8), {"groups": 8, "padding": 1}),
+    "more zeros than the kernel reaches": ((2, 5, 6, 3), (2, 2, 3, 4), {"padding": [(4, 0), (1, 3)], "stride": (2, 1)}),
+    "a kernel as large as all": ((3, 4, 4, 2), (6, 6, 2, 3), {"padding": 1}),
     "panels and a rest, taps side by side": ((5, 9, 9, 16), (3, 3, 16, 35), {"padding": "same"}),
     "one channel in, fewer columns than a vector": ((3, 8, 7, 1), (3, 3, 1, 10), {"stride": 2}),
     "groups, strides and gaps": ((4, 13, 12, 6), (3, 3, 3, 40), {"groups": 2, "stride": (2, 3), "dilation": (1, 2)}),
@@ -84,6 +100,75 @@ def test_images_have_the_same_bits_on_one_and_two_threads_and_alone():
         assert np.array_equal(np.asarray(convolve(x[2:4], w)), one[2:4])
     finally:
         cl.set_threads(before)
+
+
+TRANSPOSED = {
+    "a part is cut off": ((2, 5, 4, 3), (3, 3, 6, 3), {"stride": 2, "padding": 1, "output_padding": 1}),
+    "more than the kernel reaches": ((2, 5, 6, 3), (2, 3, 4, 3), {"padding": [(3, 0), (2, 2)], "stride": (2, 1)}),
+    "channel by channel": ((2, 5, 4, 8), (3, 3, 1, 8), {"groups": 8, "padding": 1, "dilation": 2}),
+}
+
+
+@pytest.mark.parametrize("form", TRANSPOSED)
+def test_what_is_cut_off_of_a_transpose_is_not_computed(form):
+    xs, ws, given = TRANSPOSED[form]
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=xs), rng.normal(size=ws)
+    loss = lambda x, w: cl.sum(cl.sin(cl.conv_transpose(x, w, **given)))
+    both = lambda x, w: (cl.conv_transpose(x, w, **given), *cl.grad(loss, argnums=(0, 1))(x, w))
+    compiled = cl.compile(both)
+    for ours, wanted in zip(compiled(x, w), both(x, w), strict=True):
+        np.testing.assert_allclose(np.asarray(ours), np.asarray(wanted), rtol=0, atol=1e-12)
+    assert "padding=" in compiled.source("numba")
+
+
+def test_bands_of_large_images_are_the_image(monkeypatch):
+    """Rows of the room are other rows of the image in every band: zeros come and go."""
+    monkeypatch.setattr(window_calls, "NEAR", 1 << 12)
+    for form in ("as many channels as a vector has", "channel by channel"):
+        assert_native_is_numpy(form, np.float32)
+    assert_native_is_numpy("more zeros than the kernel reaches", np.float64)
+    test_what_is_cut_off_of_a_transpose_is_not_computed("a part is cut off")
+
+
+def test_a_padded_image_that_others_see_is_made():
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(2, 5, 5, 3)), rng.normal(size=(3, 3, 3, 4))
+
+    def both(x, w):
+        padded = cl.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
+        return padded, cl.conv(padded, w), cl.conv(padded + 1.0, w)
+
+    for ours, wanted in zip(cl.compile(both)(x, w), both(x, w), strict=True):
+        np.testing.assert_allclose(np.asarray(ours), np.asarray(wanted), rtol=0, atol=1e-13)
+
+
+def test_zeros_around_an_image_meet_infinite_weights():
+    """0·∞ is NaN there too, although nothing is multiplied that need not be copied."""
+    x, w = np.ones((1, 3, 3, 2)), np.ones((3, 3, 2, 2))
+    w[0, 0] = np.inf
+    f = lambda x, w: cl.conv(x, w, padding="same")
+    np.testing.assert_array_equal(np.asarray(cl.compile(f)(x, w)), np.asarray(f(x, w)))
+
+
+def test_each_example_of_a_batch_has_its_own_weights():
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(4, 5, 5, 3)), rng.normal(size=(3, 3, 3, 4))
+    loss = lambda w, x: cl.sum(cl.sin(cl.conv(x[None], w, padding="same")))
+    each = lambda w, x: cl.per_example_grad(loss, in_axes=(None, 0))(w, x)
+    np.testing.assert_allclose(np.asarray(cl.compile(each)(w, x)), np.asarray(each(w, x)), rtol=0, atol=1e-12)
+
+
+def test_an_output_that_is_another_in_another_shape_is_not_copied():
+    x = np.arange(24.0).reshape(4, 6)
+    f = cl.compile(lambda x: (cl.reshape(cl.sin(x), (-1,)), cl.reshape(cl.cos(x), (-1,)), cl.sum(cl.cos(x))))
+    first = f(x)
+    assert "identity" not in f.source("numba")
+    for ours, wanted in zip(first, (np.sin(x).ravel(), np.cos(x).ravel(), np.cos(x).sum()), strict=True):
+        np.testing.assert_allclose(np.asarray(ours), wanted, rtol=1e-13)
+    double = cl.compile(lambda x: (cl.reshape(x + x, (24,)), cl.reshape(x + x, (12, 2)), x + x, cl.reshape(x, (24,))))
+    for ours, wanted in zip(double(x), ((x + x).ravel(), (x + x).reshape(12, 2), x + x, x.ravel()), strict=True):
+        np.testing.assert_array_equal(np.asarray(ours), wanted)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 14, 16, 17, 28, 32, 144])

@@ -16,10 +16,11 @@ from clearprop.compiler.kernels import Emitter, Kernel
 from clearprop.compiler.schedule import Nest, PlanStep, Scheduler, steps_of
 from clearprop.compiler.simd_rows import LaneEmitter
 from clearprop.compiler.unrolled_rows import UnrolledEmitter
+from clearprop.compiler.window_padding import SUMS, with_padding_inside
 from clearprop.primitives import REGISTRY
 from clearprop.program.ir import Equation, Program, Var
 from clearprop.program.types import Type, type_of
-from clearprop.shapes import Size, dim_key, is_one, same_shape
+from clearprop.shapes import Size, dim_key, is_one, same_shape, size_of
 
 
 @dataclass
@@ -55,15 +56,22 @@ class MemoryPlan:
         return self.buffers.get(var, var)
 
 
-def make_plan(program: Program, donated: Mapping[int, int]) -> MemoryPlan:
-    """Plan a lowered program; `donated` maps positions of outputs to positions of inputs they may overwrite."""
-    program = _with_plain_operands(_with_owned_outputs(program, donated))
+def make_plan(program: Program, donated: Mapping[int, int], *, called: bool = False) -> MemoryPlan:
+    """Plan a lowered program; `donated` maps positions of outputs to positions of inputs they may overwrite.
+
+    `called`: it is a program by itself, and no part of a loop, so that its outputs are nobody's operands.
+    """
+    if any(eq.primitive.numba in SUMS for eq in program.equations):
+        program = with_padding_inside(program)
+    program, shown = _with_owned_outputs(program, donated, called)
+    program = _with_plain_operands(program)
     found, work = resolve_accesses(program)
     ops = [statement(eq, found) for eq in work]
     in_place = _in_place(program, donated, {op.out: op for op in ops})
-    outputs = [o for o in program.outputs if isinstance(o, Var)]
+    computed = {o: v for v, o in shown.items()}
+    outputs = [computed.get(o, o) for o in program.outputs if isinstance(o, Var)]
     steps = Scheduler(ops, program.inputs, outputs, in_place).run()
-    plan = MemoryPlan(program, [], program.outputs, dict(in_place))
+    plan = MemoryPlan(program, [], program.outputs, {**in_place, **shown})
     stored = _stored_in_memory(steps, outputs)
     for step in steps:
         plan.instructions.append(_instruction(step, stored, plan))
@@ -72,11 +80,17 @@ def make_plan(program: Program, donated: Mapping[int, int]) -> MemoryPlan:
     return plan
 
 
-def _with_owned_outputs(program: Program, donated: Mapping[int, int]) -> Program:
-    """Every output is a variable of its own: views, inputs, repeated outputs and numbers are copied."""
-    _, work = resolve_accesses(program)
+def _with_owned_outputs(program: Program, donated: Mapping[int, int], called: bool) -> tuple[Program, dict[Var, Var]]:
+    """Every output is a variable of its own: views, inputs, repeated outputs and numbers are copied.
+
+    A value that is given in another shape alone is computed where that output stands: it is mapped to it.
+    """
+    # one case for each way in which an output has memory: its own already, that of its base, or a copy's
+    found, work = resolve_accesses(program)
     made = {v for eq in work for v in eq.outputs}
+    free = made.difference(program.outputs) if called else set[Var]()
     taken: set[Var] = set()
+    shown: dict[Var, Var] = {}
     extra: list[Equation] = []
     outputs: list[Any] = []
     for position, atom in enumerate(program.outputs):
@@ -85,10 +99,26 @@ def _with_owned_outputs(program: Program, donated: Mapping[int, int]) -> Program
             taken.add(atom)
             outputs.append(atom)
             continue
+        base = _base_in_its_order(found.get(atom)) if position not in donated else None
+        if base in free:
+            free.discard(base)
+            shown[base] = atom
+            outputs.append(atom)
+            continue
         new = Var(type_of(atom), getattr(atom, "name", ""))
         extra.append(Equation(REGISTRY["identity"], (atom,), {}, (new,)))
         outputs.append(new)
-    return Program(program.inputs, program.equations + tuple(extra), tuple(outputs), program.captured, program.scope)
+    owned = Program(program.inputs, program.equations + tuple(extra), tuple(outputs), program.captured, program.scope)
+    return owned, shown
+
+
+def _base_in_its_order(access: Access | None) -> Var | None:
+    """The variable of which an access walks all elements in their order."""
+    base = access.base if access is not None else None
+    if access is None or not isinstance(base, Var):
+        return None
+    whole = access.key == (tuple(map(dim_key, contiguous_strides(access.shape))), 0)
+    return base if whole and dim_key(size_of(access.shape)) == dim_key(size_of(base.shape)) else None
 
 
 def _with_plain_operands(program: Program) -> Program:
@@ -168,7 +198,9 @@ def _in_place(program: Program, donated: Mapping[int, int], made: Mapping[Var, S
 
 def stored_variables(plan: MemoryPlan) -> set[Var]:
     """The variables of a plan that stand in memory."""
-    return _stored_in_memory([i.step for i in plan.instructions], [o for o in plan.outputs if isinstance(o, Var)])
+    computed = {o: v for v, o in plan.buffers.items()}
+    outputs = [computed.get(o, o) for o in plan.outputs if isinstance(o, Var)]
+    return _stored_in_memory([i.step for i in plan.instructions], outputs)
 
 
 def _stored_in_memory(steps: Sequence[PlanStep], outputs: Sequence[Var]) -> set[Var]:

@@ -32,7 +32,7 @@ _WIDTH, _TITLE = 100, 40
 
 def numba_source(program: Program, donated: Mapping[int, int], name: str = "step") -> str:
     """The source of a lowered program's plan."""
-    plan = make_plan(program, donated)
+    plan = make_plan(program, donated, called=True)
     writer = _Writer(plan, name)
     return writer.text()
 

@@ -1,11 +1,13 @@
-"""Sums over windows: kernels of convolution and of its two transposes, in tiles, or channel by channel.
+"""Sums over windows: kernels of convolution and of its two transposes, in tiles.
 
-Images lie as (n, *space, channels), weights as (*kernel, channels / groups, outputs), and nothing stands around an
-image: padding is in it already.  A tile of `conv` holds neighbouring outputs along the last axis of space times vectors
-of channels of the result, and sums over taps and channels in one order, whatever else is computed; a tile of
-`conv_weight` holds neighbouring rows of the weights, and sums over the outputs of an image.  Where taps of the last
-axis lie side by side, they and their channels are one loop (Zhang, Franchetti and Low 2018, High performance
-zero-memory overhead direct convolutions, arXiv:1809.10170).
+Images lie as (n, *space, channels), weights as (*kernel, channels / groups, outputs).  What has zeros around it, or
+between its positions, is copied into a room, memory that stays in the near caches: so many rows of an image at a time.
+A tile of `conv` holds neighbouring outputs along the last axis of space times vectors of channels of the result, and
+sums over taps and channels in one order, whatever else is computed; a tile of `conv_weight` holds neighbouring rows of
+the weights, and sums over the outputs of an image.  Where taps of the last axis lie side by side, they and their
+channels are one loop (Zhang, Franchetti and Low 2018, High performance zero-memory overhead direct convolutions,
+arXiv:1809.10170).  Depthwise, where every channel has weights of its own, a row of a tile is vectors of x, and the rows
+of a tile of `conv_weight` are taps.
 """
 
 from __future__ import annotations
@@ -23,14 +25,36 @@ _BEGIN = ("image_x", "image_y", "groups", "group_x", "group_y", "columns", "pane
 _ITEM = {"f32": 4, "f64": 8}
 
 
-def window_words(axes: int) -> list[str]:
-    """The names of the words behind lo, hi and three addresses; all but counts in bytes."""
-    return [*_BEGIN, *(f"{name}{k}" for k in range(axes) for name in AXIS)]
+def window_words(axes: int, room: bool) -> list[str]:
+    """The names of the words behind lo, hi and three addresses; all but counts in bytes.
+
+    Of a `room`: where sums begin to read in it, where in a row of it the first number is put, the length of a run, and
+    of axes behind the first how many runs there are and how far apart they are put.  Of the first axis: rows of an
+    image, how far apart they are put, how many rows of zeros stand before, and rows of the room; of how many outputs
+    the rows are in it at a time, and from one output to the next; the bytes of a row of an image, of the room, and of
+    what is put into it.
+    """
+    if not room:
+        return [*_BEGIN, *_axis_words(axes)]
+    inner = [f"{name}{k}" for k in range(axes > 1, axes) for name in ("runs", "apart")]
+    return [*_BEGIN, *_axis_words(axes), "room", "first", "bytes", *inner, *(BAND if axes > 1 else [])]
+
+
+BAND = ("rows", "apart0", "before", "tall", "band", "down0", "row_x", "row_room", "span")
+"""What a kernel is told of the rows of an image that are in the room at a time."""
+
+
+def _axis_words(axes: int) -> list[str]:
+    return [f"{name}{k}" for k in range(axes) for name in AXIS]
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """A kernel's tiles: over how many axes of space, how many rows and vectors, and what there is beside whole ones."""
+    """A kernel's tiles: over how many axes of space, how many rows and vectors, and what there is beside whole ones.
+
+    room  whether images are copied into a room first
+    each  whether every channel meets weights of its own alone
+    """
 
     dtype: str
     axes: int
@@ -38,16 +62,20 @@ class Tiling:
     vectors: int
     whole: bool
     rest: bool
+    room: bool
+    each: bool
 
     @classmethod
-    def of(cls, dtype: str, axes: int, rows: int, vectors: int, columns: int) -> Tiling:
+    def of(
+        cls, dtype: str, axes: int, rows: int, vectors: int, columns: int, *, room: bool = False, each: bool = False
+    ) -> Tiling:
         """Tiles for so many columns: code is made for what occurs alone, since compiling takes long.
 
         >>> Tiling.of("f32", 2, 8, 2, 64).rest, Tiling.of("f32", 2, 8, 2, 10).whole
         (False, False)
         """
         wide = panel_columns(dtype, vectors)
-        return cls(dtype, axes, rows, vectors, columns >= wide, columns % wide > 0)
+        return cls(dtype, axes, rows, vectors, columns >= wide, columns % wide > 0, room, each)
 
 
 def conv_tiles(t: Tiling, down: int) -> Kernel:
@@ -55,44 +83,89 @@ def conv_tiles(t: Tiling, down: int) -> Kernel:
     return _in_tiles(t, lambda vectors, part: _output_tiles(t, vectors, part, down))
 
 
-def conv_weight_tiles(t: Tiling) -> Kernel:
-    """w += what images lo … hi add to conv_weight(x, y), in tiles of neighbouring rows of w, the last ones singly."""
-    return _in_tiles(t, lambda vectors, part: _weight_tiles(t, vectors, part))
+def conv_weight_tiles(t: Tiling, down: int) -> Kernel:
+    """w += what images lo … hi add to conv_weight(x, y), in tiles of neighbouring rows of w, the last ones singly.
+
+    `down` bytes of x lie between what two rows of w meet.
+    """
+    return _in_tiles(t, lambda vectors, part: _weight_tiles(t, vectors, part, down))
 
 
 def _in_tiles(t: Tiling, tiles: Callable[[int, str], list[str]]) -> Kernel:
     """Image by image and group by group, over panels of columns, of which the last may have fewer."""
     wide, one, panel = panel_columns(t.dtype, t.vectors), panel_columns(t.dtype, 1), t.vectors * VECTOR_BYTES
-    names = ["x", "w", "y", *window_words(t.axes)]
+    names = ["x", "w", "y", *window_words(t.axes, t.room)]
     whole = [
         "for q in range(panels):",
         "    wg = w + g * group_y + q * panel",
-        f"    yg = y + n * image_y + g * group_y + q * u64({panel})",
+        f"    yg = yn + g * group_y + q * u64({panel})",
+        *([f"    xg = xn + q * u64({panel})"] if t.each else []),
         *_indent(1, tiles(t.vectors, "")),
     ]
     rest = [
         f"for q in range((left + u64({one - 1})) // u64({one})):",
         f"    wg = w + g * group_y + panels * panel + q * u64({VECTOR_BYTES})",
-        f"    yg = y + n * image_y + g * group_y + panels * u64({panel}) + q * u64({VECTOR_BYTES})",
+        f"    yg = yn + g * group_y + panels * u64({panel}) + q * u64({VECTOR_BYTES})",
+        *([f"    xg = xn + panels * u64({panel}) + q * u64({VECTOR_BYTES})"] if t.each else []),
         f"    many = min(left - q * u64({one}), u64({one}))",
         *_indent(1, tiles(1, "_first")),
+    ]
+    sums = [
+        "for g in range(groups):",
+        f"    {'xn' if t.each else 'xg'} = image + g * group_x",
+        *_indent(1, [*(whole if t.whole else []), *(rest if t.rest else [])]),
     ]
     text = [
         f"def kernel(lo, hi, {', '.join(names)}):",
         f"    panels = columns // u64({wide})",
         f"    left = columns - panels * u64({wide})",
         "    for n in range(lo, hi):",
-        "        for g in range(groups):",
-        "            xg = x + n * image_x + g * group_x",
-        *_indent(3, [*(whole if t.whole else []), *(rest if t.rest else [])]),
+        "        xs = x + n * image_x",
+        *_indent(2, _by_bands(t.axes, sums) if t.room else ["image = xs", *_all_rows(sums)]),
     ]
     return Kernel("\n".join(text) + "\n", [Parameter(name, "size", name) for name in names])
+
+
+def _all_rows(sums: Sequence[str]) -> list[str]:
+    return ["yn = y + n * image_y", "high = o0", *sums]
+
+
+def _by_bands(axes: int, sums: Sequence[str]) -> list[str]:
+    """The sums of so many rows of outputs at a time, whose rows of the image are copied to between zeros before."""
+    inner = range(1, axes)
+    if not inner:
+        line = ["copy_bytes(first + i0 * apart0, xs + i0 * bytes, bytes)"]
+        return [*_loops("i", "runs", [0]), *_indent(1, line), "image = room", *_all_rows(sums)]
+    copy = [f"copy_bytes(to + {_place('i', 'apart', inner)}, source, bytes)", "source += bytes"]
+    return [
+        "for d in range((o0 + band - u64(1)) // band):",
+        "    top = d * band",
+        "    for k in range(tall):",
+        "        r = top * down0 + k - before",  # below 0 it is larger than any
+        "        s = r // apart0",
+        "        to = first + k * row_room",
+        "        if s < rows and s * apart0 == r:",
+        "            source = xs + s * row_x",
+        *_indent(3, [*_loops("i", "runs", inner), *_indent(len(inner), copy)]),
+        "        else:",
+        "            zero_bytes(to, span)",
+        "    image = room",
+        "    yn = y + n * image_y + top * ys0",
+        "    high = min(o0 - top, band)",
+        *_indent(1, sums),
+    ]
 
 
 def _output_tiles(t: Tiling, vectors: int, part: str, down: int) -> list[str]:
     dtype, axes, rows = t.dtype, t.axes, t.rows
     last, rest = axes - 1, ", many" if part else ""
     outer, taps = range(last), range(axes)
+    sums = [
+        "for p in range(run):",
+        f"    c = add_outer_by{part}(c, a, {down}, b{rest})",
+        f"    a += u64({_ITEM[dtype]})",
+        "    b += row",
+    ]
     tile = [
         f"i{last} = min(j * u64({rows}), o{last} - u64({rows}))",  # the last tile may compute again what others have
         f"c = zero_tile_{dtype}({rows}, {vectors})",
@@ -100,21 +173,19 @@ def _output_tiles(t: Tiling, vectors: int, part: str, down: int) -> list[str]:
         *_indent(axes, [
             f"a = xg + {_place('i', 'xs', taps)} + {_place('t', 'xt', taps)}",
             f"b = wg + {_place('t', 'wt', taps)}",
-            "for p in range(run):",
-            f"    c = add_outer_by{part}(c, a, {down}, b{rest})",
-            f"    a += u64({_ITEM[dtype]})",
-            "    b += row",
+            *([f"c = add_each_by{part}(c, a, {down}, b{rest})"] if t.each else sums),
         ]),
         f"keep_tile{part}(yg + {_place('i', 'ys', taps)}, ys{last}, c{rest})",
     ]  # fmt: skip
     tall = [f"for j in range((o{last} + u64({rows - 1})) // u64({rows})):", *_indent(1, tile)]
-    return [*_loops("i", "o", outer), *_indent(last, tall)]
+    return [*_over_outputs(outer), *_indent(last, tall)]
 
 
-def _weight_tiles(t: Tiling, vectors: int, part: str) -> list[str]:
+def _weight_tiles(t: Tiling, vectors: int, part: str, down: int) -> list[str]:
     dtype, axes, rows = t.dtype, t.axes, t.rows
-    last, rest, item = axes - 1, ", many" if part else "", _ITEM[dtype]
-    taps, outer = range(axes), range(axes - 1)
+    last, rest = axes - 1, ", many" if part else ""
+    outer = range(axes - 1)
+    taps = outer if t.each else range(axes)  # a tile has the taps of the last axis, or loops meet them
     text = _loops("t", "k", taps)
     for count, start, height in (
         (f"run // u64({rows})", "u64(0)", rows),
@@ -123,55 +194,75 @@ def _weight_tiles(t: Tiling, vectors: int, part: str) -> list[str]:
         tile = [
             f"r = {start} + z * u64({height})",
             f"c = zero_tile_{dtype}({height}, {vectors})",
-            *_loops("i", "o", outer),
+            *_over_outputs(outer),
             *_indent(last, [
-                f"a = xg + {_place('t', 'xt', taps)} + r * u64({item}){_plus('i', 'xs', outer)}",
+                f"a = xg + r * u64({down}){_plus('t', 'xt', taps)}{_plus('i', 'xs', outer)}",
                 f"b = yg{_plus('i', 'ys', outer)}",
                 f"for j in range(o{last}):",
-                f"    c = add_outer_by{part}(c, a, {item}, b{rest})",
+                f"    c = add_{'each' if t.each else 'outer'}_by{part}(c, a, {down}, b{rest})",
                 f"    a += xs{last}",
                 f"    b += ys{last}",
             ]),
-            f"add_tile{part}(wg + {_place('t', 'wt', taps)} + r * row, row, c{rest})",
+            f"add_tile{part}(wg + r * row{_plus('t', 'wt', taps)}, row, c{rest})",
         ]  # fmt: skip
-        text += _indent(axes, [f"for z in range({count}):", *_indent(1, tile)])
+        text += _indent(len(taps), [f"for z in range({count}):", *_indent(1, tile)])
     return text
 
 
-def channel_by_channel(dtype: str, axes: int, statement: str, zeros: bool) -> Kernel:
-    """Depthwise sums of images lo … hi: one statement for every output, tap and channel; distances in elements.
+PLANAR = (
+    "rows",
+    "columns",
+    "channels",
+    "apart0",
+    "apart1",
+    "first",
+    "begin",
+    "plane",
+    "o0",
+    "o1",
+    "k0",
+    "k1",
+    "e0",
+    "e1",
+)
+"""What a kernel of planes is told behind four addresses and the length of an image: what is put where, in numbers."""
 
-    `zeros`: the images of y are made 0 first.
+
+def planar_conv(dtype: str, rows: int, row: int) -> Kernel:
+    """Images lo … hi of y = conv(x, w) of planes, with one output and stride 1; `row` numbers are a row of the room.
+
+    With one column a vector of outputs is neighbouring positions.  So that these lie side by side, the channels of an
+    image are put into planes, between zeros; a tile is neighbouring rows of a vector each.
     """
-    names = ["image_x", "image_y", "channels", *(f"{name}{k}" for k in range(axes) for name in AXIS)]
-    every = range(axes)
-    clear = ["for c in range(channels):", f"    y[e + c] = {dtype}(0)"] if zeros else []
-    inside = [
-        f"e = n * image_y + {_place('i', 'ys', every)}",
-        *clear,
-        *_loops("t", "k", every),
-        *_indent(axes, [
-            f"p = n * image_x + {_place('i', 'xs', every)} + {_place('t', 'xt', every)}",
-            f"q = {_place('t', 'wt', every)}",
-            "for c in range(channels):",
-            f"    {statement}",
-        ]),
-    ]  # fmt: skip
-    text = [
-        f"def kernel(lo, hi, x, w, y, {', '.join(names)}):",
-        "    for n in range(lo, hi):",
-        *_indent(2, [*_loops("i", "o", every), *_indent(axes, inside)]),
-    ]
-    words = [*(f"{name}:{dtype}" for name in "xwy"), *(f"{name}:size" for name in names)]
-    return Kernel.of("\n".join(text) + "\n", " ".join(words))
-
-
-DEPTHWISE = {
-    "conv": "y[e + c] += x[p + c] * w[q + c]",
-    "conv_input": "x[p + c] += y[e + c] * w[q + c]",
-    "conv_weight": "w[q + c] += x[p + c] * y[e + c]",
-}
-"""Each sum channel by channel."""
+    item, lanes = _ITEM[dtype], panel_columns(dtype, 1)
+    text = (
+        f"def kernel(lo, hi, x, w, y, room, image_x, {', '.join(PLANAR)}):\n"
+        f"    base = address(room) + begin * u64({item})\n"
+        "    for n in range(lo, hi):\n"
+        "        source = n * image_x\n"
+        "        for r in range(rows):\n"
+        "            for s in range(columns):\n"
+        "                to = first + r * apart0 + s * apart1\n"
+        "                for c in range(channels):\n"
+        "                    room[to + c * plane] = x[source]\n"
+        "                    source += u64(1)\n"
+        f"        for i in range((o0 + u64({rows - 1})) // u64({rows})):\n"
+        f"            i0 = min(i * u64({rows}), o0 - u64({rows}))\n"
+        f"            for j in range((o1 + u64({lanes - 1})) // u64({lanes})):\n"
+        f"                j0 = min(j * u64({lanes}), o1 - u64({lanes}))\n"
+        f"                t = zero_tile_{dtype}({rows}, 1)\n"
+        "                for c in range(channels):\n"  # of a plane at a time, so that it stays in the nearest cache
+        f"                    b = w + c * u64({item})\n"
+        "                    for t0 in range(k0):\n"
+        "                        for t1 in range(k1):\n"
+        f"                            at = c * plane + (i0 + t0 * e0) * u64({row}) + j0 + t1 * e1\n"
+        f"                            a = base + at * u64({item})\n"
+        f"                            t = add_rows_by(t, a, {row * item}, b)\n"
+        f"                            b += channels * u64({item})\n"
+        f"                keep_tile(y + ((n * o0 + i0) * o1 + j0) * u64({item}), o1 * u64({item}), t)\n"
+    )
+    words = [f"x:{dtype}", "w:size", "y:size", f"room:{dtype}", "image_x:size", *(f"{name}:size" for name in PLANAR)]
+    return Kernel.of(text, " ".join(words))
 
 
 def turned_weights(dtype: str) -> Kernel:
@@ -199,6 +290,11 @@ def _place(index: str, step: str, axes: Sequence[int]) -> str:
 
 def _plus(index: str, step: str, axes: Sequence[int]) -> str:
     return f" + {_place(index, step, axes)}" if axes else ""
+
+
+def _over_outputs(axes: Sequence[int]) -> list[str]:
+    """Loops over the outputs along these axes; of the first there are `high` at a time."""
+    return [line.replace("range(o0)", "range(high)") for line in _loops("i", "o", axes)]
 
 
 def _loops(index: str, count: str, axes: Sequence[int]) -> list[str]:

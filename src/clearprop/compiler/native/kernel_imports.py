@@ -52,16 +52,21 @@ from clearprop.compiler.native.special_functions import (
     special_zeta,
 )
 from clearprop.compiler.native.vectors import (
+    add_each_by,
+    add_each_by_first,
     add_outer,
     add_outer_by,
     add_outer_by_first,
     add_outer_first,
+    add_rows_by,
     add_tile,
     add_tile_first,
+    copy_bytes,
     keep_tile,
     keep_tile_first,
     turn_block_f32,
     turn_block_f64,
+    zero_bytes,
     zero_tile_f32,
     zero_tile_f64,
 )

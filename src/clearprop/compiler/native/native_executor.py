@@ -36,7 +36,7 @@ class NativeExecutor:
     """Runs the plan of a lowered program; `donations` maps outputs to the inputs that they may overwrite."""
 
     def __init__(self, lowered: Program, captures: Captures, donations: Mapping[int, int]) -> None:
-        self.plan = make_plan(lowered, donations)
+        self.plan = make_plan(lowered, donations, called=True)
         self.hidden = list(map(_plain, captures.values))
         self.bound: dict[Any, BoundCall] = {}
 

@@ -209,6 +209,114 @@ turn_block_f32, turn_block_f64 = _turn_block("f32"), _turn_block("f64")
 """(out, below, source, apart): a square of as many rows as a vector has numbers, transposed by shuffles."""
 
 
+def _add_each(builder: Any, tile: Tile, value: Any, a: Any, down: int, rows: list[Any], load: Any) -> Any:
+    """The tile plus, in each row, its vectors at a, a + down, … times these vectors, number by number."""
+    for p in range(tile.rows):
+        for q, row in enumerate(rows):
+            k = p * tile.vectors + q
+            x = load(builder.add(a, _I64(p * down + VECTOR_BYTES * q)))
+            total = builder.fadd(builder.fmul(x, row, flags=_FUSED), builder.extract_value(value, k), flags=_FUSED)
+            value = builder.insert_value(value, total, k)
+    return value
+
+
+@intrinsic(prefer_literal=True)
+def add_each_by(typing: Any, tile: Any, a: Any, down: Any, b: Any) -> Any:
+    """tile[p, q] + (vector q at a + p·down)·(vector q at b), number by number; the distance is a number."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, a, _, b = args
+
+        def load(address: Any) -> Any:
+            return builder.load(_pointer(builder, address, tile.vector), align=_ITEM[tile.dtype])
+
+        rows = [load(builder.add(b, _I64(VECTOR_BYTES * q))) for q in range(tile.vectors)]
+        return _add_each(builder, tile, value, a, down.literal_value, rows, load)
+
+    return tile(tile, types.uint64, down, types.uint64), generate
+
+
+@intrinsic(prefer_literal=True)
+def add_each_by_first(typing: Any, tile: Any, a: Any, down: Any, b: Any, columns: Any) -> Any:
+    """`add_each_by` for a tile of one vector, of which only the first columns exist."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, a, _, b, columns = args
+
+        def load(address: Any) -> Any:
+            return _load_first(builder, tile, address, columns)
+
+        return _add_each(builder, tile, value, a, down.literal_value, [load(b)], load)
+
+    return tile(tile, types.uint64, down, types.uint64, types.uint64), generate
+
+
+@intrinsic(prefer_literal=True)
+def add_rows_by(typing: Any, tile: Any, a: Any, down: Any, b: Any) -> Any:
+    """tile[p, q] + (vector q at a + p·down)·(number at b); the distance is a number."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, a, _, b = args
+        align = _ITEM[tile.dtype]
+
+        def load(address: Any) -> Any:
+            return builder.load(_pointer(builder, address, tile.vector), align=align)
+
+        number = builder.load(_pointer(builder, b, _REAL[tile.dtype]), align=align)
+        rows = [_spread(builder, tile.vector, number)] * tile.vectors
+        return _add_each(builder, tile, value, a, down.literal_value, rows, load)
+
+    return tile(tile, types.uint64, down, types.uint64), generate
+
+
+def _each_vector(builder: Any, count: Any, write: Any) -> None:
+    """Write so many bytes, a multiple of 4: vectors, then numbers of 4 bytes; `write(distance, type)` writes one."""
+    # not memcpy, which begins slowly, and has to be called
+    for kind, start, end in (
+        (ir.VectorType(_REAL["f32"], VECTOR_BYTES // 4), _I64(0), builder.udiv(count, _I64(VECTOR_BYTES))),
+        (_REAL["f32"], None, builder.udiv(count, _I64(4))),
+    ):
+        size = VECTOR_BYTES if start is not None else 4
+        begin = (
+            start
+            if start is not None
+            else builder.mul(builder.udiv(count, _I64(VECTOR_BYTES)), _I64(VECTOR_BYTES // 4))
+        )
+        with cgutils.for_range(builder, builder.sub(end, begin)) as loop:
+            write(builder.mul(builder.add(begin, loop.index), _I64(size)), kind)
+
+
+@intrinsic
+def copy_bytes(typing: Any, to: Any, source: Any, count: Any) -> Any:
+    """So many bytes from one address to another, a multiple of 4."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        to, source, count = args
+
+        def write(distance: Any, kind: Any) -> None:
+            value = builder.load(_pointer(builder, builder.add(source, distance), kind), align=4)
+            builder.store(value, _pointer(builder, builder.add(to, distance), kind), align=4)
+
+        _each_vector(builder, count, write)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64, types.uint64), generate
+
+
+@intrinsic
+def zero_bytes(typing: Any, to: Any, count: Any) -> Any:
+    """So many bytes of 0 at an address, a multiple of 4."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def write(distance: Any, kind: Any) -> None:
+            builder.store(ir.Constant(kind, None), _pointer(builder, builder.add(args[0], distance), kind), align=4)
+
+        _each_vector(builder, args[1], write)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64), generate
+
+
 def _write(adds: bool) -> Any:
     @intrinsic
     def write(typing: Any, out: Any, down: Any, tile: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from clearprop.compiler import window_kernels
@@ -14,11 +14,12 @@ from clearprop.compiler.kernel_text import dtype_name
 from clearprop.compiler.kernels import Kernel
 from clearprop.compiler.native import library_kernels
 from clearprop.compiler.native.loader import processor
-from clearprop.compiler.read_regions import region_read
 from clearprop.compiler.tiles import VECTOR_BYTES, pack_panels, panel_columns
 
 Place = tuple[Any, int]
 """A variable or piece of memory, and how many bytes behind its begin."""
+NEAR = 1 << 18
+"""Bytes of an image that sums work on: a part of the second cache."""
 _FEW = 8
 """Sums that the processor has under way at once; a smaller tile waits for its own."""
 
@@ -27,7 +28,7 @@ _FEW = 8
 class ConvolutionSizes:
     """The sizes of y = conv(x, w): images, channels and outputs, and one number for each axis of space.
 
-    `room` is the space of the array in which y lies, if that is larger.
+    `space` holds the zeros around an image too, so many as `padding` says, (before, after) for each axis.
     """
 
     dtype: str
@@ -40,7 +41,7 @@ class ConvolutionSizes:
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
     dilation: tuple[int, ...]
-    room: tuple[int, ...] = ()
+    padding: tuple[tuple[int, int], ...] = ()
 
     @property
     def item(self) -> int:
@@ -63,15 +64,20 @@ class ConvolutionSizes:
         return self.groups > 1 and self.each == self.columns == 1
 
     @property
-    def numbers(self) -> tuple[int, int, int]:
-        """How many x, w and y have."""
-        x, w, y = (math.prod(sizes) for sizes in (self.space, self.kernel, self.out))
-        return self.images * x * self.channels, w * self.each * self.outputs, self.images * y * self.outputs
+    def inside(self) -> tuple[int, ...]:
+        """The space of an image without the zeros around."""
+        around = self.padding or ((0, 0),) * len(self.space)
+        return tuple(n - before - after for n, (before, after) in zip(self.space, around, strict=True))
+
+    @property
+    def weights(self) -> int:
+        """How many numbers w has."""
+        return math.prod(self.kernel) * self.each * self.outputs
 
     @property
     def work(self) -> int:
         """Multiply-adds."""
-        return self.numbers[2] * math.prod(self.kernel) * self.each
+        return self.images * math.prod(self.out) * self.outputs * math.prod(self.kernel) * self.each
 
     def merges(self) -> bool:
         """Whether the taps of the last axis and their channels are one loop."""
@@ -81,34 +87,111 @@ class ConvolutionSizes:
         """Terms that lie side by side."""
         return self.each * (self.kernel[-1] if self.merges() else 1)
 
-    def axis_words(self, item: int, merged: bool, row: int) -> list[int]:
-        """What kernels are told of each axis, with numbers and rows of w of so many bytes: `window_kernels.AXIS`."""
+    def steps(self) -> list[int]:
+        """Bytes from one position of an image with its zeros to the next, along each axis."""
+        return [self.item * self.channels * math.prod(self.space[k + 1 :]) for k in range(len(self.space))]
+
+    def axis_words(self, row: int) -> list[int]:
+        """What kernels are told of each axis, with rows of w of so many bytes: `window_kernels.AXIS`."""
         words: list[int] = []
         last = len(self.space) - 1
-        for k in range(len(self.space)):
-            x = item * self.channels * math.prod(self.space[k + 1 :])
-            y = item * self.outputs * math.prod((self.room or self.out)[k + 1 :])
+        for k, x in enumerate(self.steps()):
+            y = self.item * self.outputs * math.prod(self.out[k + 1 :])
             w = row * self.each * math.prod(self.kernel[k + 1 :])
-            taps = 1 if merged and k == last else self.kernel[k]
+            taps = 1 if self.merges() and k == last else self.kernel[k]
             words += [self.out[k], self.stride[k] * x, y, taps, self.dilation[k] * x, w]
         return words
 
-    def images_in(self, item: int) -> list[int]:
-        """From an image to the next, in x and in y, with numbers of so many bytes."""
-        return [
-            item * self.channels * math.prod(self.space),
-            item * self.outputs * math.prod(self.room or self.out),
-        ]
+    def tile_words(self, panel: int, row: int, image: int) -> list[int]:
+        """The words of a kernel in tiles, behind its addresses; panels, rows of w and images of x are so far apart.
 
-    def tile_words(self, panel: int, row: int) -> list[int]:
-        """The words of a kernel in tiles, behind its addresses: w has panels and rows that are so many bytes apart."""
+        Depthwise the channels are columns of one group, and a run is the taps of the last axis.
+        """
         i = self.item
-        rest = [self.groups, i * self.each, i * self.columns, self.columns, panel, self.run(), row]
-        return [*self.images_in(i), *rest, *self.axis_words(i, self.merges(), row)]
+        y = i * self.outputs * math.prod(self.out)
+        if self.depthwise:
+            groups = [1, 0, 0, self.outputs, panel, self.kernel[-1], row]
+        else:
+            groups = [self.groups, i * self.each, i * self.columns, self.columns, panel, self.run(), row]
+        return [image, y, *groups, *self.axis_words(row)]
 
-    def channel_words(self) -> list[int]:
-        """The words of a kernel channel by channel, behind its addresses."""
-        return [*self.images_in(1), self.channels, *self.axis_words(1, False, self.outputs)]
+
+@dataclass(frozen=True)
+class Images:
+    """How the images of x are put between zeros, for each axis of space, if they are: else sums read x itself.
+
+    counts  positions of an image
+    apart   from one of them to the next
+    before  zeros before the first
+    begin   where sums begin to read
+    """
+
+    counts: Sequence[int]
+    apart: Sequence[int]
+    before: Sequence[int]
+    begin: Sequence[int]
+    put: bool = True
+
+    @classmethod
+    def plain(cls, g: ConvolutionSizes) -> Images:
+        """Images with nothing between their numbers, and perhaps zeros around."""
+        none = (0,) * len(g.space)
+        before = [lo for lo, _ in g.padding] or none
+        return cls(g.inside, (1,) * len(g.space), before, none, g.inside != g.space)
+
+    def numbers(self, g: ConvolutionSizes) -> int:
+        """How many an image has."""
+        return g.channels * math.prod(self.counts)
+
+
+@dataclass(frozen=True)
+class ImageRoom:
+    """Memory in which rows of an image stand between zeros, for `Images` that are put there.
+
+    size    its bytes
+    begin   where in it sums begin to read
+    first   where in a row of it the first number is put
+    words   what kernels are told of it, its two addresses first: `window_kernels.window_words`
+    """
+
+    size: int
+    begin: int
+    first: int
+    words: Sequence[int]
+
+    @classmethod
+    def of(cls, g: ConvolutionSizes, images: Images) -> ImageRoom | None:
+        """The room for images; None if they are not put into one."""
+        if not images.put:
+            return None
+        steps, pixel, runs = g.steps(), g.item * g.channels, list(images.counts)
+        length = pixel
+        if images.apart[-1] == 1:
+            length, runs[-1] = pixel * runs[-1], 1
+        apart = [n * step for n, step in zip(images.apart, steps, strict=True)]
+        rows = len(steps) > 1  # of one axis there are no rows, and all of it is put
+        behind = range(rows, len(steps))
+        inner = [w for k in behind for w in (runs[k], apart[k])]
+        begin, first = (sum(at[k] * steps[k] for k in behind) for at in (images.begin, images.before))
+        if not rows:
+            return cls(pixel * g.space[0], begin, first, [0, 0, length, *inner])
+        band = _rows_at_a_time(g)
+        tall = _rows_of_room(g, band)
+        span = length + sum((runs[k] - 1) * apart[k] for k in behind)
+        before = (images.before[0] - images.begin[0]) % 2**64
+        row = pixel * math.prod(images.counts[1:])
+        band_words = [images.counts[0], images.apart[0], before, tall, band, g.stride[0], row, steps[0], span]
+        return cls(tall * steps[0], begin, first, [0, 0, length, *inner, *band_words])
+
+
+def _rows_of_room(g: ConvolutionSizes, band: int) -> int:
+    """How many rows so many rows of outputs meet."""
+    return (band - 1) * g.stride[0] + g.dilation[0] * (g.kernel[0] - 1) + 1
+
+
+def _rows_at_a_time(g: ConvolutionSizes) -> int:
+    """Rows of outputs whose rows of an image stay in a near cache: all, where they are few."""
+    return next((n for n in range(g.out[0], 1, -1) if _rows_of_room(g, n) * g.steps()[0] <= NEAR), 1)
 
 
 def _tile_vectors(dtype: str, columns: int) -> tuple[int, int]:
@@ -131,112 +214,128 @@ def _best_rows(length: int, vectors: int, most: int, overlap: bool) -> int:
 
 def _conv(binding: Binding, op: Statement) -> None:
     for g, (x, w, y) in _each_example(binding, op, "x", "w", "y"):
-        _add_conv(binding, g, x, w, y)
+        _add_conv(binding, g, Images.plain(g), x, w, y)
 
 
-def _add_conv(binding: Binding, g: ConvolutionSizes, x: Place, w: Place, y: Place) -> None:
-    if g.depthwise:
-        _add(binding, g, _depthwise(g, "conv"), g.channel_words(), x, w, y)
+def _add_conv(binding: Binding, g: ConvolutionSizes, images: Images, x: Place, w: Place, y: Place) -> None:
+    vectors, most = _tile_vectors(g.dtype, g.outputs if g.depthwise else g.columns)
+    if _is_planar(g, most):
+        _add_planar(binding, g, images, most, x, w, y)
         return
-    vectors, most = _tile_vectors(g.dtype, g.columns)
     rows = _best_rows(g.out[-1], vectors, most, overlap=True)
-    w, words = _in_panels(binding, g, w, vectors)
-    down = g.stride[-1] * g.item * g.channels
-    tiling = window_kernels.Tiling.of(g.dtype, len(g.space), rows, vectors, g.columns)
-    kernel = window_kernels.conv_tiles(tiling, down)
-    _add(binding, g, kernel, words, x, w, y)
+    w, panel, row = _in_panels(binding, g, w, vectors)
+    kernel = window_kernels.conv_tiles(_tiling(g, rows, vectors, images), g.stride[-1] * g.item * g.channels)
+    _add(binding, g, kernel, g.tile_words(panel, row, g.item * images.numbers(g)), images, x, w, y)
 
 
-def _in_panels(binding: Binding, g: ConvolutionSizes, w: Place, vectors: int) -> tuple[Place, list[int]]:
-    """The weights as tiles read them, and the words: of several panels each lies by itself, and stays in the caches."""
+def _is_planar(g: ConvolutionSizes, most: int) -> bool:
+    """Whether vectors of neighbouring outputs are better than vectors of outputs in one place."""
+    one = g.groups == g.outputs == 1 and g.channels > 1 and len(g.space) == 2 and g.stride == (1, 1)
+    return one and g.out[0] >= most // 2 and g.out[1] >= panel_columns(g.dtype, 1)
+
+
+def _add_planar(binding: Binding, g: ConvolutionSizes, images: Images, most: int, x: Place, w: Place, y: Place) -> None:
+    """With one output: channels in planes, a tile of neighbouring rows."""
+    rows, row = _best_rows(g.out[0], 1, most - 2, overlap=True), g.space[1]
+    plane = _odd_lines(g.item * math.prod(g.space)) // g.item
+    first, begin = (at[0] * row + at[1] for at in (images.before, images.begin))
+    put = [*images.counts, g.channels, images.apart[0] * row, images.apart[1], first, begin, plane]
+    words = [images.numbers(g), *put, *g.out, *g.kernel, *g.dilation]
+    kernel = window_kernels.planar_conv(g.dtype, rows, row)
+    calls = []
+    for lo, hi in binding.shares(g.images, g.work >= SPLIT_PRODUCT, 1):
+        room: Place = binding.piece(g.item * g.channels * plane), 0
+        calls.append(KernelCall(kernel, [lo, hi, 0, 0, 0, 0, *words], [(2, *x), (3, *w), (4, *y), (5, *room)]))
+    binding.add(calls)
+
+
+def _odd_lines(size: int) -> int:
+    """At least so many bytes, an odd number of lines of the cache, so that neighbours do not meet in its sets."""
+    return (-(-size // VECTOR_BYTES) | 1) * VECTOR_BYTES
+
+
+def _tiling(g: ConvolutionSizes, rows: int, vectors: int, images: Images) -> window_kernels.Tiling:
+    columns = g.outputs if g.depthwise else g.columns
+    return window_kernels.Tiling.of(g.dtype, len(g.space), rows, vectors, columns, room=images.put, each=g.depthwise)
+
+
+def _in_panels(binding: Binding, g: ConvolutionSizes, w: Place, vectors: int) -> tuple[Place, int, int]:
+    """The weights as tiles read them, and how far apart panels and rows are.
+
+    Of several panels each lies by itself, and stays in the caches.
+    """
     wide, rows = panel_columns(g.dtype, vectors), math.prod(g.kernel) * g.each
     if g.groups > 1 or g.outputs <= wide:
-        return w, g.tile_words(vectors * VECTOR_BYTES, g.item * g.outputs)
+        return w, vectors * VECTOR_BYTES, g.item * g.outputs
     panels = -(-g.outputs // wide)
     packed: Place = binding.piece(panels * rows * wide * g.item), 0
     row = [0, panels, 0, g.outputs, 1, 0, g.outputs, rows]
     binding.add([KernelCall(pack_panels(g.dtype, vectors), row, [(2, *w), (5, *packed)])])
-    return packed, g.tile_words(rows * wide * g.item, wide * g.item)
+    return packed, rows * wide * g.item, wide * g.item
 
 
 def _conv_input(binding: Binding, op: Statement) -> None:
     for g, (y, w, x) in _each_example(binding, op, "y", "w", "x"):
-        if g.depthwise:
-            _fill(binding, x, g.numbers[0], g)
-            _add(binding, g, _depthwise(g, "conv_input"), g.channel_words(), x, w, y)
-        else:
-            region = region_read(binding.plan, op.out, binding.number)[-len(g.space) - 1 : -1]
-            turned, wide, weights = _turn_around(binding, g, w, y)
-            # what pads an image has a cotangent that nobody asks for
-            inside = replace(turned, out=tuple(hi - lo for lo, hi in region), room=g.space)
-            starts = [lo for lo, _ in region]
-            wide = wide[0], wide[1] + g.item * g.outputs * _flat_index(starts, turned.space)
-            x = x[0], x[1] + g.item * g.channels * _flat_index(starts, g.space)
-            _add_conv(binding, inside, wide, weights, x)
+        turned, images = _turn_around(g)
+        weights: Place = binding.piece(g.item * g.weights), 0
+        row = [0, math.prod(g.kernel), 0, 0, g.each, g.outputs, g.groups]
+        binding.add([KernelCall(window_kernels.turned_weights(g.dtype), row, [(2, *w), (3, *weights)])])
+        _add_conv(binding, turned, images, y, weights, x)
 
 
-def _flat_index(index: Sequence[int], space: Sequence[int]) -> int:
-    return sum(i * math.prod(space[k + 1 :]) for k, i in enumerate(index))
+def _turn_around(g: ConvolutionSizes) -> tuple[ConvolutionSizes, Images]:
+    """The convolution that `conv_input` is: of y between zeros, `stride` apart, with the weights turned around.
 
-
-def _turn_around(binding: Binding, g: ConvolutionSizes, w: Place, y: Place) -> tuple[ConvolutionSizes, Place, Place]:
-    """The convolution that `conv_input` is: of y between zeros, `stride` apart, with the weights turned around."""
-    reach = tuple(e * (k - 1) for k, e in zip(g.kernel, g.dilation, strict=True))
-    space = tuple(n + r for n, r in zip(g.space, reach, strict=True))
+    What stands around an image has a cotangent that nobody asks for, and so have zeros there no place.
+    """
+    reach = [e * (k - 1) for k, e in zip(g.kernel, g.dilation, strict=True)]
+    cut = g.padding or ((0, 0),) * len(g.space)
+    met = [(n - 1) * s + 1 for n, s in zip(g.out, g.stride, strict=True)]
+    # where more is cut off than taps reach, some of y is met by none, but has its place
+    kept = [
+        (before, after) if before <= r and after <= n - m else (0, 0)
+        for n, r, m, (before, after) in zip(g.space, reach, met, cut, strict=True)
+    ]
+    space = tuple(n + r - sum(k) for n, r, k in zip(g.space, reach, kept, strict=True))
     ones = (1,) * len(space)
     turned = ConvolutionSizes(
-        g.dtype, g.images, g.outputs, g.channels, g.groups, space, g.space, g.kernel, ones, g.dilation
+        g.dtype, g.images, g.outputs, g.channels, g.groups, space, g.inside, g.kernel, ones, g.dilation
     )
-    # memory begins as zeros and a piece of it belongs to one call: what stands around and between y stays 0
-    wide: Place = binding.piece(g.item * turned.numbers[0]), 0
-    steps = [g.outputs * math.prod(space[k + 1 :]) for k in range(len(space))]
-    start = sum(r * step for r, step in zip(reach, steps, strict=True))
-    image, kernel = g.outputs * math.prod(space), library_kernels.scatter(g.dtype, len(space) + 2, unit=True)
-    strides = [image, *(s * step for s, step in zip(g.stride, steps, strict=True)), 1]
-    per_image = g.numbers[2] // max(g.images, 1)
-    binding.add([
-        KernelCall(
-            kernel, [0, hi - lo, 0, 0, *g.out, g.outputs, *strides],
-            [(2, y[0], y[1] + lo * per_image * g.item), (3, wide[0], (start + lo * image) * g.item)],
-        )
-        for lo, hi in binding.shares(g.images, g.work >= SPLIT_PRODUCT, 1)
-    ])  # fmt: skip
-    weights: Place = binding.piece(g.item * g.numbers[1]), 0
-    row = [0, math.prod(g.kernel), 0, 0, g.each, g.outputs, g.groups]
-    binding.add([KernelCall(window_kernels.turned_weights(g.dtype), row, [(2, *w), (3, *weights)])])
-    return turned, wide, weights
+    first = [r - before for r, (before, _) in zip(reach, kept, strict=True)]
+    begin = [before - k for (before, _), (k, _) in zip(cut, kept, strict=True)]
+    if space == g.out:
+        return turned, Images.plain(turned)
+    return turned, Images(g.out, g.stride, first, begin)
 
 
 def _conv_weight(binding: Binding, op: Statement) -> None:
     for g, (x, y, w) in _each_example(binding, op, "x", "y", "w"):
         shares = binding.shares(g.images, g.work >= SPLIT_PRODUCT, 1)
-        parts: list[Place] = [w] if len(shares) == 1 else [(binding.piece(g.item * g.numbers[1]), 0) for _ in shares]
+        parts: list[Place] = [w] if len(shares) == 1 else [(binding.piece(g.item * g.weights), 0) for _ in shares]
         for part in parts:
-            _fill(binding, part, g.numbers[1], g)
-        kernel, words = _weight_kernel(g)
-        calls = [
-            KernelCall(kernel, [lo, hi, 0, 0, 0, *words], [(2, *x), (3, *part), (4, *y)])
-            for (lo, hi), part in zip(shares, parts, strict=True)
-        ]
-        binding.add(calls)
+            _fill(binding, part, g.weights, g)
+        images = Images.plain(g)
+        kernel, words = _weight_kernel(g, images)
+        _add_shares(
+            binding,
+            kernel,
+            words,
+            ImageRoom.of(g, images),
+            [(*share, x, part, y) for share, part in zip(shares, parts, strict=True)],
+        )
         if len(parts) > 1:
             places = [(at, *place) for at, place in enumerate([*parts, w], start=2)]
             combine = library_kernels.combine_parts(g.dtype)
-            binding.add([KernelCall(combine, [0, g.numbers[1], 0, 0, 0], places)])
+            binding.add([KernelCall(combine, [0, g.weights, 0, 0, 0], places)])
 
 
-def _weight_kernel(g: ConvolutionSizes) -> tuple[Kernel, list[int]]:
-    if g.depthwise:
-        return _depthwise(g, "conv_weight"), g.channel_words()
-    vectors, most = _tile_vectors(g.dtype, g.columns)
-    rows = _best_rows(g.run(), vectors, most, overlap=False)
-    tiling = window_kernels.Tiling.of(g.dtype, len(g.space), rows, vectors, g.columns)
-    return window_kernels.conv_weight_tiles(tiling), g.tile_words(vectors * VECTOR_BYTES, g.item * g.outputs)
-
-
-def _depthwise(g: ConvolutionSizes, name: str) -> Kernel:
-    statement = window_kernels.DEPTHWISE[name]
-    return window_kernels.channel_by_channel(g.dtype, len(g.space), statement, name == "conv")
+def _weight_kernel(g: ConvolutionSizes, images: Images) -> tuple[Kernel, list[int]]:
+    """A tile of rows of w: of terms that lie side by side in x, or depthwise of taps of the last axis."""
+    vectors, most = _tile_vectors(g.dtype, g.outputs if g.depthwise else g.columns)
+    rows = _best_rows(g.kernel[-1] if g.depthwise else g.run(), vectors, most, overlap=False)
+    words = g.tile_words(vectors * VECTOR_BYTES, g.item * g.outputs, g.item * images.numbers(g))
+    down = g.item * g.channels * g.dilation[-1] if g.depthwise else g.item
+    return window_kernels.conv_weight_tiles(_tiling(g, rows, vectors, images), down), words
 
 
 def _fill(binding: Binding, place: Place, count: int, g: ConvolutionSizes) -> None:
@@ -246,12 +345,37 @@ def _fill(binding: Binding, place: Place, count: int, g: ConvolutionSizes) -> No
 
 
 def _add(
-    binding: Binding, g: ConvolutionSizes, kernel: Kernel, words: Sequence[int], x: Place, w: Place, y: Place
+    binding: Binding,
+    g: ConvolutionSizes,
+    kernel: Kernel,
+    words: Sequence[int],
+    images: Images,
+    x: Place,
+    w: Place,
+    y: Place,
 ) -> None:
     """A kernel over the images, for each thread a share."""
     shares = binding.shares(g.images, g.work >= SPLIT_PRODUCT, 1)
-    places = [(2, *x), (3, *w), (4, *y)]
-    binding.add([KernelCall(kernel, [lo, hi, 0, 0, 0, *words], list(places)) for lo, hi in shares])
+    _add_shares(binding, kernel, words, ImageRoom.of(g, images), [(*share, x, w, y) for share in shares])
+
+
+def _add_shares(
+    binding: Binding,
+    kernel: Kernel,
+    words: Sequence[int],
+    room: ImageRoom | None,
+    shares: Sequence[tuple[int, int, Place, Place, Place]],
+) -> None:
+    """A call for each share of the images, lo … hi, with where its x, w and y lie."""
+    calls = []
+    for lo, hi, *given in shares:
+        places = [(at, *place) for at, place in enumerate(given, start=2)]
+        if room is not None:
+            # memory begins as zeros and a piece of it belongs to one call: what stands around and between stays 0
+            piece, at = binding.piece(room.size), 5 + len(words)
+            places += [(at, piece, room.begin), (at + 1, piece, room.first)]
+        calls.append(KernelCall(kernel, [lo, hi, 0, 0, 0, *words, *(room.words if room else [])], places))
+    binding.add(calls)
 
 
 def _each_example(binding: Binding, op: Statement, *names: str) -> Iterator[tuple[ConvolutionSizes, list[Place]]]:
@@ -263,8 +387,21 @@ def _each_example(binding: Binding, op: Statement, *names: str) -> Iterator[tupl
     found.append((op.out, 0, tuple(map(number, op.out.shape))))
     shapes = {name: shape[-d - 2 :] for name, (_, _, shape) in zip(names, found, strict=True)}
     x, w, y = shapes["x"], shapes["w"], shapes["y"]
+    padding = tuple(params.get("padding", ()))
+    around = padding or ((0, 0),) * d
+    space = tuple(n + before + after for n, (before, after) in zip(x[1:-1], around, strict=True))
     g = ConvolutionSizes(
-        dtype_name(op.out.dtype), x[0], x[-1], y[-1], params["groups"], x[1:-1], y[1:-1], w[:-2], stride, dilation
+        dtype_name(op.out.dtype),
+        x[0],
+        x[-1],
+        y[-1],
+        params["groups"],
+        space,
+        y[1:-1],
+        w[:-2],
+        stride,
+        dilation,
+        padding,
     )
     examples = math.prod(found[0][2][: -d - 2])
     for at in range(examples):

@@ -126,11 +126,13 @@ def _conv_now(x: Array, w: Array, stride: Steps, dilation: Steps, groups: int) -
 
 # ------------------------------------------------------------------------------------------------------- shapes
 def numbers_of(shape: Shape) -> Steps:
-    """Sizes as numbers: of what is convolved or pooled a program is made for one size of space.
+    """Sizes as numbers, which they are from here on: of what is convolved or pooled a program is made for one space.
 
     >>> numbers_of((3, 4))
     (3, 4)
     """
+    for n in shape:
+        same(n, hint(n))
     return tuple(map(int, shape))
 
 
