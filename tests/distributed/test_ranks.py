@@ -143,7 +143,8 @@ def test_a_launcher_of_another_mpi_is_said(ranks):
 )
 def test_however_a_rank_ends_all_end_and_the_run_goes_on(ranks, tmp_path, how, code, told, size):
     broken = ranks(size, BROKEN, how, "broken")
-    assert broken.returncode == code and told in broken.stderr + broken.stdout
+    codes = (code, code | 9)  # MPICH's launcher adds, bit by bit, those of ranks that it kills itself
+    assert broken.returncode in codes and told in broken.stderr + broken.stdout
     assert ranks(4, BROKEN, "resume", "broken").stdout.count("steps 30") == 4
     assert bits(cl.load(tmp_path / "broken").last) == bits(train().last)
 
