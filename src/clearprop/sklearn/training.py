@@ -55,18 +55,23 @@ ACTIVATIONS = tuple(_LAYERS)
 
 def network_of(coefs: Sequence[Any], intercepts: Sequence[Any], activation: str) -> nn.Sequential:
     """The network of these weights and biases, whose memory it shares."""
-    between = _activation(activation)
+    between, (like, whole) = _activation(activation), _examples()
     layers: list[Any] = []
     for weight, bias in zip(coefs, intercepts, strict=True):
-        dense = _DENSE.with_fields(weight=asarray(np.asarray(weight)), bias=asarray(np.asarray(bias)))
+        dense = like.with_fields(weight=asarray(np.asarray(weight)), bias=asarray(np.asarray(bias)))
         layers += [dense, between]
-    network: nn.Sequential = _NETWORK.with_fields(layers=tuple(layer for layer in layers[:-1] if layer is not None))
+    network: nn.Sequential = whole.with_fields(layers=tuple(layer for layer in layers[:-1] if layer is not None))
     return network
 
 
-_DENSE = nn.Dense(1, 1)
-_NETWORK = nn.Sequential(_DENSE)
-"""What layers and network are copies of: one row is predicted in less time than they are made in anew."""
+@functools.cache
+def _examples() -> tuple[nn.Dense, nn.Sequential]:
+    """What layers and network are copies of: one row is predicted in less time than they are made in anew.
+
+    Made when they are needed: where this module is loaded, somebody's function may be traced.
+    """
+    dense = nn.Dense(1, 1)
+    return dense, nn.Sequential(dense)
 
 
 @functools.cache
