@@ -136,10 +136,10 @@ class Choice:
 
     def along(self, axis: int) -> Choice | None:
         """What is known of whole lines along an axis, counted from the end; None if nothing."""
-        if self.constant_along(axis):
+        shape, found = self.shape, None
+        if -axis > len(shape) or is_one(shape[axis]):
             return self
-        found = None
-        for one in self.weaker:
+        for one in self.weaker if self._find_weaker else ():
             if one.constant_along(axis):
                 found = both(found, one)
         return found
@@ -217,8 +217,13 @@ def _carry(choice: Choice | None, carry: Callable[[Choice | None], Choice | None
     return out
 
 
-def pull_back_chosen(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any], choice: Choice | None) -> Any:
-    """The cotangent of operand k, 0 where the output was not chosen; and what is chosen of the operand."""
+def pull_back_chosen(
+    app: Application, k: int, g: Any, y: Any, xs: Sequence[Any], choice: Choice | None, *, ends: bool = False
+) -> Any:
+    """The cotangent of operand k, 0 where the output was not chosen; and what is chosen of the operand.
+
+    Where the way `ends` at the operand nobody asks what was chosen of it, and None is as good.
+    """
     p, params = app.primitive, app.params
     if choice is not None and p.facts.product:
         return _through_product(app, k, g, y, xs, choice)
@@ -229,6 +234,8 @@ def pull_back_chosen(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any]
     if p.kind == "elementwise":
         if choice is not None and rule.names != ("g",):
             c = choice.close(c)
+        if ends:
+            return c, None
         after = choice if p.chosen[k] is None else both(choice, own_choice(app, k, y, xs))
         if after is None:
             return c, None

@@ -186,7 +186,7 @@ def sweep(
     From the last application to the first: what arrived at its outputs is pulled back to each operand, and added
     to what arrived there from elsewhere.
     """
-    b = builder()
+    b, is_asked = builder(), choices is not None
     choices = {} if choices is None else choices
     contribution, cotangents = (
         (_contribution, cotangents) if b is None else (_traced_contribution, _Named(cotangents, b))
@@ -204,7 +204,8 @@ def sweep(
             chosen = choices.get(nodes[0]) if choices else None
             for k in positions:
                 operand = inputs[k]
-                c, before = contribution(part, app, k, operand, g, y, xs, chosen)
+                ends = not is_asked and operand.application is None
+                c, before = contribution(part, app, k, operand, g, y, xs, chosen, ends)
                 if c is not None:  # summed, never in place: an identity's rule hands the same array on
                     known = cotangents.get(operand)
                     if known is None:
@@ -219,9 +220,20 @@ def sweep(
 
 
 def _contribution(
-    part: Slice, app: Application, k: int, operand: Node, g: Any, y: Any, xs: Sequence[Any], choice: Choice | None
+    part: Slice,
+    app: Application,
+    k: int,
+    operand: Node,
+    g: Any,
+    y: Any,
+    xs: Sequence[Any],
+    choice: Choice | None,
+    ends: bool,
 ) -> tuple[Any, Choice | None]:
-    """What one application gives to the cotangent of operand `k` (None: zero), and what of the operand was chosen."""
+    """What one application gives to the cotangent of operand `k` (None: zero), and what of the operand was chosen.
+
+    Of an operand at which the sweep `ends` the second is not looked for.
+    """
     p, before = app.primitive, None
     try:
         if choice is None and p.is_plain:
@@ -229,7 +241,7 @@ def _contribution(
         elif p.joint:
             c = g.of(k)
         else:
-            c, before = pull_back_chosen(app, k, g, y, xs, choice)
+            c, before = pull_back_chosen(app, k, g, y, xs, choice, ends=ends)
     except GradientError:
         if part.reaches(operand):
             raise

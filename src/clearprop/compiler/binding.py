@@ -103,7 +103,9 @@ class Binding:
         special: Mapping[str, SpecialKernel],
         *,
         step: bool = False,
+        pauses: bool = True,
     ) -> None:
+        self.pauses = pauses and threads == 1  # the driver of two threads knows of no loops that pause
         self.plan, self.env, self.threads, self.special, self.step = plan, env, threads, special, step
         self.private = False  # whether a product calls the library that has no threads of its own
         self.size = 0  # bytes of memory

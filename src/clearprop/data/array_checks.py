@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.readers.frame_kinds import readable_frame
-from clearprop.errors import DataError, user_line
+from clearprop.errors import DataError, ShapeError, user_line
 from clearprop.program.values import raw
 
 _FLOATS = (4, 8)
@@ -156,3 +156,15 @@ def holds_characters(texts: NDArray[Any]) -> bool:
         return True
     codes = np.array(texts, texts.dtype.newbyteorder("="), order="C").reshape(-1).view(np.uint32)
     return not bool(((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes <= 0xDFFF))).any())
+
+
+def require_rows(x: Any) -> None:
+    """Raise ShapeError for one number, which has no rows."""
+    if np.ndim(x) == 0:
+        raise ShapeError(
+            "one number is no table of rows",
+            expected="an array with an axis of rows",
+            got="shape ()",
+            where=user_line(),
+            try_="[[x]] for one row of one number",
+        )

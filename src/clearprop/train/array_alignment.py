@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.autodiff.trees import flatten
-from clearprop.data.array_checks import plain_array
+from clearprop.data.array_checks import plain_array, require_rows
 from clearprop.data.parts import Pair
 from clearprop.errors import ShapeError, user_line
 from clearprop.nn.fields import PARAMETER
@@ -50,10 +50,7 @@ def dtype_of(model: Any) -> np.dtype[Any]:
 def adapted_inputs(model: Any, x: Any) -> NDArray[Any]:
     """Arrays as users bring them, in the network's dtype (see `fitted_inputs`)."""
     array = plain_array(x, "x")
-    if array.ndim == 0:
-        raise ShapeError(
-            "x has no rows", expected="an array whose first axis are the rows", got="one number", try_="x[None]"
-        )
+    require_rows(array)
     return fitted_inputs(model, array)
 
 

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from clearprop import nn
 from clearprop.compiler import row_products
+from clearprop.data.array_checks import require_rows
 from clearprop.data.encodings import ClassTarget, NumberTarget
 from clearprop.data.joint_target import JointTarget, Target
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.target_transforms import TargetTransform
-from clearprop.errors import ArgumentError, ShapeError, unknown_name, user_line
+from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.nn.loss_text import SetLoss
 from clearprop.nn.losses import has_log_link, is_binary, loss_task
 from clearprop.program.ir import shape_of, trace
@@ -477,14 +478,7 @@ def outputs_as_predicted(model: Any, x: Any) -> Any:
 
 def outputs_of(model: Any, x: Any) -> NDArray[Any]:
     """The model's outputs for all rows of x, as an array; computed without history, some rows at a time."""
-    if np.ndim(x) == 0:
-        raise ShapeError(
-            "one number is no table of rows",
-            expected="an array with an axis of rows",
-            got="shape ()",
-            where=user_line(),
-            try_="[[x]] for one row of one number",
-        )
+    require_rows(x)
     with no_grad(), quiet():
         parts = [_outputs_at_once(model, x[i : i + ROWS_AT_ONCE]) for i in range(0, len(x) or 1, ROWS_AT_ONCE)]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)

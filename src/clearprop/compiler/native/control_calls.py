@@ -122,12 +122,10 @@ def _scan_calls(binding: Binding, op: Statement, share: _Share) -> list[KernelCa
     places = {**_places_of_temporaries(binding, step), **places}
     if only is not None and number_loops.is_of_numbers(only):
         registers = [(c, plan.buffer(o)) for (c, _), o in zip(carried, plan.outputs, strict=False)]
-        calls += _loop_of_numbers(only, registers, [inside for inside, _ in rows], places, turns, binding.threads == 1)
+        calls += _loop_of_numbers(binding, only, registers, [inside for inside, _ in rows], places, turns)
         parity = 0
     else:
-        calls.append(
-            _holding(control_kernels.loop(), [_placed_calls(step, places)], turns, pauses=binding.threads == 1)
-        )
+        calls.append(_holding(binding, control_kernels.loop(), [_placed_calls(step, places)], turns))
         parity = turns % 2
     for pair, target in changing:
         last = ArrayPlace(pair.held, pair.offset + parity * pair.stride)
@@ -136,7 +134,12 @@ def _scan_calls(binding: Binding, op: Statement, share: _Share) -> list[KernelCa
 
 
 def _loop_of_numbers(
-    call: KernelCall, carries: Sequence[tuple[Var, Var]], rows: Sequence[Var], places: Places, turns: int, pauses: bool
+    binding: Binding,
+    call: KernelCall,
+    carries: Sequence[tuple[Var, Var]],
+    rows: Sequence[Var],
+    places: Places,
+    turns: int,
 ) -> list[KernelCall]:
     """A loop that stands in its kernel, called for so many steps at once that between calls it can be paused."""
     strides = {v: places[v].stride // v.dtype.itemsize for v in rows}
@@ -151,7 +154,7 @@ def _loop_of_numbers(
 
     if many:
         part, size = steps(0, number_loops.TURNS), number_loops.TURNS
-        loop = _holding(control_kernels.loop(), [[part]], many, pauses=pauses)
+        loop = _holding(binding, control_kernels.loop(), [[part]], many)
         for word in (0, 1):
             loop.moves.append(Move(part.call, word, len(loop.row), size, alternates=False))
             loop.row.append(word * size)
@@ -180,7 +183,7 @@ def _bind_while(binding: Binding, op: Statement) -> None:
     ends = [_copy_call(target, pair, targets[target], step) for pair, target in changing]
     read, places = _places_of_temporaries(binding, condition) | read, _places_of_temporaries(binding, step) | places
     groups = [_placed_calls(condition, read), _placed_calls(step, places), ends]
-    binding.add([_holding(control_kernels.loop_while(), groups, 0, truth)])
+    binding.add([_holding(binding, control_kernels.loop_while(), groups, 0, truth)])
 
 
 def _bind_switch(binding: Binding, op: Statement) -> None:
@@ -194,7 +197,7 @@ def _bind_switch(binding: Binding, op: Statement) -> None:
         branch = _bind_held(binding, plan, binding.env)
         groups.append(_placed_calls(branch, _places_of_temporaries(binding, branch) | places))
     kernel = control_kernels.branch(dtype_name(op.reads[0].base.dtype))
-    binding.add([_holding(kernel, groups, len(plans), index)])
+    binding.add([_holding(binding, kernel, groups, len(plans), index)])
 
 
 def _operands(binding: Binding, op: Statement) -> list[ArrayPlace]:
@@ -203,7 +206,7 @@ def _operands(binding: Binding, op: Statement) -> list[ArrayPlace]:
 
 def _bind_held(binding: Binding, plan: MemoryPlan, env: Mapping[Any, int]) -> Binding:
     """A held program bound to sizes like those of the program around it, its small kernels joined."""
-    step = Binding(plan, env, 1, binding.special, step=True)
+    step = Binding(plan, env, 1, binding.special, step=True, pauses=binding.pauses)
     binding.private |= step.private
     join_small_calls(step)
     return step
@@ -285,16 +288,15 @@ def _place_call(call: KernelCall, places: Mapping[Any, ArrayPlace]) -> _PlacedCa
 
 
 def _holding(
+    binding: Binding,
     kernel: Kernel,
     groups: Sequence[list[_PlacedCall]],
     count: int,
     choice: ArrayPlace | None = None,
-    *,
-    pauses: bool = True,
 ) -> KernelCall:
-    """The call of a kernel that runs others; whether it `pauses` is known to the driver of one thread alone."""
+    """The call of a kernel that runs others.  One of two threads has no clock, and so no pauses."""
     row = [0] * (HeldRow.RANGES + 2 * len(groups))
-    row[1], row[HeldRow.CLOCK], row[HeldRow.COUNT] = 1, control_kernels.clock() if pauses else 0, count
+    row[1], row[HeldRow.CLOCK], row[HeldRow.COUNT] = 1, control_kernels.clock() if binding.pauses else 0, count
     around = KernelCall(kernel, row, [(int(at), held, 0) for at, held in control_kernels.OWN.items()])
     if choice is not None:
         around.addresses.append((int(HeldRow.CHOICE), choice.held, choice.offset))
