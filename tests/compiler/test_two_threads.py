@@ -10,9 +10,10 @@ import clearprop as cl
 from clearprop.compiler import binding
 from clearprop.compiler.epoch_loop import NativeLoop
 from clearprop.compiler.native import instruction_driver
-from clearprop.compiler.thread_turns import AGAIN, ALONE, LONGEST, SLOWER, TIMES, WINDOW, Turns
+from clearprop.compiler.thread_turns import AGAIN, ALONE, LONGEST, SLOWER, TIMES, Turns
 
 X = np.random.default_rng(0).normal(size=(64, 48))
+STEP = ALONE / 8
 
 
 @pytest.fixture
@@ -174,14 +175,14 @@ def test_after_a_late_share_steps_run_alone_for_twice_as_long_each_time():
     while time[0] < 30.0:
         began = time[0]
         while not turns.next(1)[0]:
-            time[0] += WINDOW
-            turns.note(False, 1, WINDOW)
+            time[0] += STEP
+            turns.note(False, 1, STEP)
         pauses.append(time[0] - began)
         time[0] += 0.004
         turns.note_late()
-    assert pauses[1] == pytest.approx(ALONE, abs=1.5 * WINDOW)
+    assert pauses[1] == pytest.approx(ALONE, abs=1.5 * STEP)
     assert all(b > 1.5 * a for a, b in pairwise(pauses[1:5]))
-    assert max(pauses) == pytest.approx(LONGEST, abs=1.5 * WINDOW)
+    assert max(pauses) == pytest.approx(LONGEST, abs=1.5 * STEP)
 
 
 def test_a_late_share_long_after_another_is_the_first_again():

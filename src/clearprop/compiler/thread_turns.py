@@ -18,8 +18,8 @@ AGAIN = 1.0
 """Seconds between trials."""
 GAIN = 0.95
 """Of the time in turns: a second thread that saves less than a twentieth is left to others."""
-ALONE, LONGEST = 0.1, 3.2
-"""Seconds alone after the first share that came late, and at most."""
+ALONE, LONGEST = 0.0125, 3.2
+"""Seconds alone after the first share that came late, and at most: what others leave behind is soon over."""
 SLOWER, TIMES = 1.5, 3
 """Windows that ran side by side so much slower than ever, so often in a row, call for a trial."""
 
@@ -48,7 +48,8 @@ class Turns:
             if self.clock() < self.rest:
                 return False, self._slice(left)
             self.rest = -math.inf
-            self._begin()
+            if self.trials:
+                self._begin()
         if not self.trials:
             return self.together, left
         return self.trials[0], self._slice(left)
