@@ -4,6 +4,7 @@ import ast
 import pkgutil
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
@@ -170,6 +171,21 @@ def test_importing_clearprop_is_light():
     code = f"import sys, clearprop; print([m for m in {HEAVY!r} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+FAMILIES = """
+activations attention convolution elementwise indexing layers linalg linear losses pooling random recurrent reductions
+resizing scattering shapes signals special_functions structural
+graph model loading reading operator_table operation
+page importance lesson ensembles members times loops training tensorboard
+""".split()
+"""What several files may be called, since it is one thing in all of them: a family of operations or layers and what
+other tools call it, a graph of another tool, a command and what it calls."""
+
+
+def test_files_of_one_name_are_about_one_thing():
+    found = Counter(path.stem for path in PACKAGE.rglob("*.py") if path.stem not in ("__init__", "__main__"))
+    assert {name for name, many in found.items() if many > 1} == set(FAMILIES)
 
 
 LATE = ["control", "nn", "optim", "train", "explanation", "exporting", "compiler", "data", "runs"]

@@ -18,7 +18,7 @@ from clearprop.data.kinds.time_encoding import fit_time
 from clearprop.data.kinds.times import ORDERS, parts_of, seconds_of
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.exporting.onnx import models, network_model, run_model, times
-from clearprop.exporting.onnx.columns import encode_columns, inputs_of
+from clearprop.exporting.onnx.column_encodings import encode_columns, inputs_of
 from clearprop.exporting.onnx.translation import checked_model
 from clearprop.program.types import Type
 from tests.exporting.onnx_models import COLUMNS, by_column, feeds, mixed_run

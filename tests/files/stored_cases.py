@@ -21,7 +21,7 @@ from clearprop.reporting.runs_side_by_side import comparison_charts, differences
 from clearprop.runs.asked_settings import as_toml, settings_from
 from clearprop.runs.checkpoints import checkpoint_steps, load_checkpoint
 from clearprop.search.page import PageWriter
-from clearprop.search.record import SweepFolder
+from clearprop.search.sweep_folder import SweepFolder
 from clearprop.search.sweeping import stored_plan
 from clearprop.train import job
 from clearprop.train.executor import eager_executor

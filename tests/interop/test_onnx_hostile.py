@@ -11,7 +11,7 @@ from onnx import ModelProto, TensorProto, helper
 
 import clearprop as cl
 from clearprop.exporting.onnx import network_model
-from clearprop.interop.onnx import values
+from clearprop.interop.onnx import graph_values
 from tests.interop.models import model, node, perceptron, value
 
 MOST = 2**16  # elements, while these tests run
@@ -180,7 +180,7 @@ def require_one_of_our_errors(content):
 
 @pytest.fixture
 def small_bound(monkeypatch):
-    monkeypatch.setattr(values, "MOST_ELEMENTS", MOST)
+    monkeypatch.setattr(graph_values, "MOST_ELEMENTS", MOST)
 
 
 def check(examples):

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 import clearprop as cl
-from clearprop.interop.onnx.table import known_operators
+from clearprop.interop.onnx.operator_table import known_operators
 from tests.interop.node_tests import LEFT_MODELS, failure, is_held, left_tests, model_tests, node_tests
 
 TRIED_ELSEWHERE = set(

@@ -7,8 +7,8 @@ import clearprop as cl
 from clearprop import optim
 from clearprop.optim.diagonal import _STREAM
 from clearprop.train import job
+from clearprop.train.compiled_executor import choose_executor
 from clearprop.train.executor import eager_executor
-from clearprop.train.native_executor import choose_executor
 from tests.optim.problem import bits
 from tests.tiers import later
 

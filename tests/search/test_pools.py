@@ -13,7 +13,7 @@ from clearprop.errors import ArgumentError, RunError
 from clearprop.runs.environment import environment
 from clearprop.search import pools
 from clearprop.search.pools import GivenPool, LocalPool, given_pool, pool_for, require_workers, results
-from clearprop.search.record import SweepFolder
+from clearprop.search.sweep_folder import SweepFolder
 from clearprop.search.sweeping import conduct, new_plan
 
 

@@ -17,7 +17,7 @@ import pytest
 import clearprop as cl
 from clearprop.cli import main
 from clearprop.errors import ArgumentError, RunError
-from clearprop.search.record import SweepFolder
+from clearprop.search.sweep_folder import SweepFolder
 from tests.search.conftest import SETTINGS, SPACE, TRIALS, sweep_of_six, weights
 from tests.train.conftest import bits
 

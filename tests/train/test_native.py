@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import clearprop as cl
-from clearprop.train import job, native_executor, training_loop
+from clearprop.train import compiled_executor, job, training_loop
 from clearprop.train.executor import eager_executor
 from tests.train.conftest import bits
 
@@ -31,7 +31,7 @@ def test_it_does_what_the_readable_step_does(network, data, whole, monkeypatch):
 
 @pytest.mark.parametrize("chunk", [1, 3])
 def test_pieces_change_no_bit(chunk, network, data, whole, monkeypatch):
-    monkeypatch.setattr(native_executor._NativeEpochs, "_chunk", lambda self: chunk)
+    monkeypatch.setattr(compiled_executor._NativeEpochs, "_chunk", lambda self: chunk)
     cut = cl.fit(network, data, **OPTIONS)
     assert bits(cut.last) == bits(whole.last)
     assert [e["train"] for e in cut.history] == [e["train"] for e in whole.history]
@@ -47,7 +47,7 @@ def test_interrupted_and_resumed_is_undisturbed(step, network, data, whole, monk
         return pause(self, state, interrupts)
 
     with monkeypatch.context() as patch:
-        patch.setattr(native_executor._NativeEpochs, "_chunk", lambda self: 1)
+        patch.setattr(compiled_executor._NativeEpochs, "_chunk", lambda self: 1)
         patch.setattr(training_loop.Loop, "_pause", interrupting)
         with pytest.raises(cl.TrainingInterrupted) as stop:
             cl.fit(network, data, out=tmp_path / "run", **OPTIONS)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from clearprop.train import job, native_executor
+from clearprop.train import compiled_executor, job
 from clearprop.train.executor import eager_executor
 from clearprop.train.run import Replayed
 from clearprop.train.training_loop import Loop
@@ -27,7 +27,7 @@ def test_twenty_random_steps(executor, tmp_path, monkeypatch):
         return pause(loop, state, interrupts)
 
     with monkeypatch.context() as patch:
-        patch.setattr(native_executor, "PAUSE_SECONDS", 0.0)
+        patch.setattr(compiled_executor, "PAUSE_SECONDS", 0.0)
         patch.setattr(Loop, "_pause", record)
         killed.train()
     assert set(recorded) == set(range(1, run.steps + 1))

@@ -12,7 +12,7 @@ import pytest
 import clearprop as cl
 from clearprop.autodiff.trees import flatten
 from clearprop.runs.events import Event
-from clearprop.train import native_executor
+from clearprop.train import compiled_executor
 
 R = np.random.default_rng(0)
 X, Y = R.normal(size=(90, 3)).astype(np.float32), R.normal(size=(90, 1)).astype(np.float32)
@@ -37,15 +37,15 @@ class Looking:
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many epochs were taken at a time."""
     counts: list[int] = []
-    run = native_executor._EpochsAhead.run
+    run = compiled_executor._EpochsAhead.run
 
     def counting(self: Any, state: Any, *rest: Any) -> Any:
         last = run(self, state, *rest)
         counts.append(last.epoch + 1 - state.epoch)
         return last
 
-    monkeypatch.setattr(native_executor._EpochsAhead, "run", counting)
-    monkeypatch.setattr(native_executor, "PAUSE_SECONDS", 5.0)  # on a busy machine, too
+    monkeypatch.setattr(compiled_executor._EpochsAhead, "run", counting)
+    monkeypatch.setattr(compiled_executor, "PAUSE_SECONDS", 5.0)  # on a busy machine, too
     return counts
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import clearprop as cl
 from clearprop.errors import ArgumentError, ClearpropError, ShapeError
 from clearprop.runs.folder import RunFolder
-from clearprop.train import job, native_executor
+from clearprop.train import compiled_executor, job
 from clearprop.train.batches import Batching
 from clearprop.train.executor import eager_executor
 from tests.train.conftest import bits
@@ -55,7 +55,7 @@ def test_networks_without_statistics_are_cut_as_ever(caplog):
 def test_the_native_loop_does_what_the_readable_step_does(network, monkeypatch):
     whole = cl.fit(network, pair(), **OPTIONS)
     for chunk in (1, 3):
-        monkeypatch.setattr(native_executor._NativeEpochs, "_chunk", lambda self, n=chunk: n)
+        monkeypatch.setattr(compiled_executor._NativeEpochs, "_chunk", lambda self, n=chunk: n)
         assert bits(cl.fit(network, pair(), **OPTIONS).last) == bits(whole.last)
     assert bits(whole.replay(5).model) != bits(whole.last) == bits(whole.replay(8).model)
     monkeypatch.setattr(job, "choose_executor", eager_executor)

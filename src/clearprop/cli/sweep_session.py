@@ -17,9 +17,9 @@ from clearprop.files.presence import require_free
 from clearprop.runs.events import Events, measure_text
 from clearprop.runs.settings import option_of
 from clearprop.search.pools import pool_for, require_workers
-from clearprop.search.record import SweepFolder
 from clearprop.search.slurm import require_array, write_array
 from clearprop.search.space import split_texts
+from clearprop.search.sweep_folder import SweepFolder
 from clearprop.search.sweeping import (
     Sweep,
     SweepPlan,

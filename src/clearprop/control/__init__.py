@@ -3,11 +3,11 @@
 `subprograms` closes functions over what they read, `operation` says what all such operations share.  Each operation
 stands in a file with its rules (`scan_operation`, `switch_operation`, `while_operation`, `implicit_operation`); what
 users call is in `scan`, `branches`, `while_loop`, `associative`, `solutions`, `differential_equations` and
-`remat_operation`; `chunks` makes loops of loops, `carries` checks what goes from step to step, and `vectors` are trees
-as vectors.
+`remat_operation`; `chunks` makes loops of loops, `carries` checks what goes from step to step, and `tree_vectors` are
+trees as vectors.
 
 Open to other folders beside the names here: `implicit_operation`, `operation`, `remat_operation`,
-`subprograms`, `vectors`.
+`subprograms`, `tree_vectors`.
 """
 
 from clearprop.control.associative import associative_scan

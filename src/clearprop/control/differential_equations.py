@@ -9,7 +9,7 @@ from typing import Any
 
 from clearprop.control.carries import check_leaf, checked_count
 from clearprop.control.scan import fori_loop, scan
-from clearprop.control.vectors import TreeAsVector
+from clearprop.control.tree_vectors import TreeAsVector
 from clearprop.control.while_loop import while_loop
 from clearprop.errors import ShapeError, checked_call, require_function, user_line
 from clearprop.program.ir import shape_of

@@ -13,7 +13,7 @@ from clearprop.control.carries import checked_count
 from clearprop.control.implicit_operation import slopes_of, solution, solved_for
 from clearprop.control.operation import call
 from clearprop.control.subprograms import Closed, close
-from clearprop.control.vectors import TreeAsVector, vector_of
+from clearprop.control.tree_vectors import TreeAsVector, vector_of
 from clearprop.control.while_loop import while_loop
 from clearprop.errors import ShapeError, checked_call, require_function, user_line
 from clearprop.program.ir import Program, shape_of

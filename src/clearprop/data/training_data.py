@@ -29,10 +29,10 @@ from clearprop.data.parts import (
     table_doubts,
 )
 from clearprop.data.preprocessing import Preprocessing, encoding_doubts
+from clearprop.data.provenance import DataRecord
 from clearprop.data.readers.frame_kinds import readable_frame
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import is_table, needs_streaming
-from clearprop.data.record import DataRecord
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.sharers import ALONE, Sharers
 from clearprop.data.streaming.streamed_table import stream_table

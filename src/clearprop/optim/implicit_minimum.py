@@ -19,7 +19,7 @@ from clearprop.control import while_loop
 from clearprop.control.implicit_operation import solution
 from clearprop.control.operation import call
 from clearprop.control.subprograms import close
-from clearprop.control.vectors import TreeAsVector, vector_of
+from clearprop.control.tree_vectors import TreeAsVector, vector_of
 from clearprop.errors import ArgumentError, GradientError, user_line
 from clearprop.optim.line_search import DECREASE, TRIALS
 from clearprop.optim.methods import Result

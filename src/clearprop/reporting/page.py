@@ -16,7 +16,7 @@ from clearprop.errors import ClearpropError, printable
 from clearprop.explanation.printers.html import cell, html_table, number_cell, page
 from clearprop.notation import number_text
 from clearprop.notation.escaping import html_text
-from clearprop.reporting.columns import columns_section
+from clearprop.reporting.column_importance import columns_section
 from clearprop.reporting.members import members_section
 from clearprop.reporting.misses import in_units, missed_section
 from clearprop.reporting.numbers import (

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import IO, Any, Self
 
 from clearprop.data.preprocessing import Preprocessing
-from clearprop.data.record import DataRecord
+from clearprop.data.provenance import DataRecord
 from clearprop.errors import RunError, nearest
 from clearprop.files.atomic import as_path, cannot_write, create_folder, remove_leftovers, write_files
 from clearprop.files.presence import is_file, is_folder, require_free

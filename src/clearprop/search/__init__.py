@@ -7,8 +7,8 @@ which is the best, and how sure that is.
 `cross_validation` trains with the same settings on the rows outside of each fold of a table, `members` on others of
 its parts for an ensemble: here, or in one of the `rooms` that hand the same data to the same workers.
 
-Open to other folders: `cross_validation`, `members`, `page`, `pools`, `record`, `rooms`, `slurm`, `space`, `sweeping`,
-`time_limit`, `trial`.
+Open to other folders: `cross_validation`, `members`, `page`, `pools`, `rooms`, `slurm`, `space`,
+`sweep_folder`, `sweeping`, `time_limit`, `trial`.
 """
 
 from clearprop.search.cross_validation import cross_validate as cross_validate

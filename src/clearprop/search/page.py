@@ -13,9 +13,9 @@ from clearprop.explanation.printers.html import cell, html_table, page
 from clearprop.files.atomic import write_text
 from clearprop.notation.escaping import html_text
 from clearprop.runs.events import Event, measure_text, number, setting_text
-from clearprop.search.record import SweepConfig, SweepFolder
 from clearprop.search.selection import TrialChoice
 from clearprop.search.space import Axis, IntervalAxis, read_space
+from clearprop.search.sweep_folder import SweepConfig, SweepFolder
 from clearprop.search.trial import ENDED
 
 EVERY = 2.0

@@ -13,9 +13,9 @@ from typing import Any
 from clearprop.data.training_data import Prepared
 from clearprop.runs.events import Events
 from clearprop.search.pools import MOST_LOSSES, Pool
-from clearprop.search.record import SweepFolder
 from clearprop.search.shared_data import Shared
 from clearprop.search.strategies import Request, Strategy
+from clearprop.search.sweep_folder import SweepFolder
 from clearprop.search.trial import Order, TrialOutcome, outcome_in, run_trial
 
 

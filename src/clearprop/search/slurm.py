@@ -7,7 +7,7 @@ import sys
 
 from clearprop.errors import ArgumentError
 from clearprop.files.atomic import write_text
-from clearprop.search.record import SweepFolder
+from clearprop.search.sweep_folder import SweepFolder
 
 SCRIPT = "array.sh"
 """The script that `sbatch` takes."""

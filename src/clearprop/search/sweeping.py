@@ -27,12 +27,12 @@ from clearprop.runs.folder import HistoryWriter
 from clearprop.runs.settings import OPTIONS, Settings
 from clearprop.search.page import PageWriter
 from clearprop.search.pools import Pool, given_pool, pool_for, require_workers
-from clearprop.search.record import FORMAT, WHAT, SweepConfig, SweepFolder
 from clearprop.search.scheduler import Aim, Ended, TrialScheduler
 from clearprop.search.selection import TrialChoice, choose
 from clearprop.search.shared_data import data_for, share
 from clearprop.search.space import SearchSpace, read_space
 from clearprop.search.strategies import Halving, Listed, Request, Strategy, random_trials, require_trials
+from clearprop.search.sweep_folder import FORMAT, WHAT, SweepConfig, SweepFolder
 from clearprop.search.time_limit import read_time
 from clearprop.search.tpe import Parzen
 from clearprop.search.trial import Order, TrialOutcome, outcome_in, run_trial, settings_of

@@ -38,7 +38,7 @@ from clearprop.sklearn.parameters import (
     require_arrays_of_rows,
     whole_from,
 )
-from clearprop.sklearn.training import (
+from clearprop.sklearn.perceptron_training import (
     ACTIVATIONS,
     Task,
     Watch,

@@ -18,7 +18,7 @@ from clearprop.autodiff.trees import flatten, unflatten
 from clearprop.compiler import compile as compiled
 from clearprop.rules.elementwise import square
 from clearprop.rules.reductions import sum
-from clearprop.sklearn.training import LOSSES
+from clearprop.sklearn.perceptron_training import LOSSES
 from clearprop.train import Measure
 
 

@@ -12,6 +12,7 @@ from clearprop.train.answers import importance_of as importance_of
 from clearprop.train.batches import ArrayFeed as ArrayFeed
 from clearprop.train.batches import BlockFeed as BlockFeed
 from clearprop.train.batches import batch_at as batch_at
+from clearprop.train.compiled_executor import choose_executor as choose_executor
 from clearprop.train.fitting import fit as fit
 from clearprop.train.forking import starting_from as starting_from
 from clearprop.train.gradient_check import Checked as Checked
@@ -34,7 +35,6 @@ from clearprop.train.metrics import outputs_of as outputs_of
 from clearprop.train.metrics import suitable_measures as suitable_measures
 from clearprop.train.metrics import target_unit as target_unit
 from clearprop.train.narration import Narrator as Narrator
-from clearprop.train.native_executor import choose_executor as choose_executor
 from clearprop.train.planning import AUTO as AUTO
 from clearprop.train.planning import job_for as job_for
 from clearprop.train.planning import network_for as network_for

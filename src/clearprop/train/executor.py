@@ -1,6 +1,6 @@
 """Running the training step: how steps take the state of a run forward.
 
-The loop knows an `Executor` only by its signature; `native_executor.choose_executor` is the one place that picks one.
+The loop knows an `Executor` only by its signature; `compiled_executor.choose_executor` is the one place that picks one.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 
 from clearprop.data.columns import in_digits
 from clearprop.data.preprocessing import Preprocessing
-from clearprop.data.record import DataRecord
+from clearprop.data.provenance import DataRecord
 from clearprop.nn.losses import quantile_of
 from clearprop.runs.folder import Summary
 from clearprop.train.baselines import Baselines

@@ -27,9 +27,9 @@ from clearprop.runs.folder import Forked
 from clearprop.runs.settings import Settings
 from clearprop.train.array_alignment import adaptation, dtype_of, require_paired_rows
 from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, stream
+from clearprop.train.compiled_executor import choose_executor
 from clearprop.train.executor import Executor
 from clearprop.train.metrics import Measure, outputs_on_trial, require_outputs, require_weighable, with_outside
-from clearprop.train.native_executor import choose_executor
 from clearprop.train.sharded_executor import sharded_executor
 from clearprop.train.shards import require_shardable
 from clearprop.train.step import Step, identity_of, make_step, require_dependence

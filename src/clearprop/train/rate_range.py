@@ -22,9 +22,9 @@ from clearprop.rules import random
 from clearprop.runs.state import State
 from clearprop.train.array_alignment import adaptation, dtype_of
 from clearprop.train.batches import ArrayFeed
+from clearprop.train.compiled_executor import choose_executor
 from clearprop.train.job import require_rows, require_suitable
 from clearprop.train.metrics import Measure, find_loss
-from clearprop.train.native_executor import choose_executor
 from clearprop.train.step import make_step
 from clearprop.train.suitable_loss import suitable_loss
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clearprop.autodiff.trees import flatten, paths, unflatten
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import ArgumentError, user_line
-from clearprop.exporting.onnx.columns import ColumnInput, encode_columns, inputs_of
+from clearprop.exporting.onnx.column_encodings import ColumnInput, encode_columns, inputs_of
 from clearprop.exporting.onnx.graph import GraphBuilder
 from clearprop.exporting.onnx.translation import Translation, checked_model
 from clearprop.nn.losses import is_binary, loss_task

@@ -1,8 +1,8 @@
 """Models of the Open Neural Network Exchange (ONNX): loaded, run, differentiated, trained and explained.
 
 `load` makes a module of a file.  `reading` takes files with suspicion, `proto_values` makes Python values of what they
-hold, `graph` is the network as a plan of calls, `table` finds the function of an operator and `operators/` holds them
-by family.
+hold, `graph` is the network as a plan of calls, `operator_table` finds the function of an operator and `operators/`
+holds them by family.
 """
 
 from clearprop.interop.onnx.loading import load

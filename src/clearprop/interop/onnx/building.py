@@ -12,8 +12,8 @@ import clearprop.interop.onnx.operators  # noqa: F401 - fills the table
 from clearprop.errors import ArgumentError, DataError, user_line
 from clearprop.files.onnx_package import onnx_package
 from clearprop.interop.onnx.graph import Context, NodeCall, NodeGraph
+from clearprop.interop.onnx.operator_table import Operator, find, known_operators
 from clearprop.interop.onnx.reading import DTYPES, dtype_name, tensor_array
-from clearprop.interop.onnx.table import Operator, find, known_operators
 
 DTYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "output_datatype")
 """The attributes that hold a dtype, by its number in the format."""

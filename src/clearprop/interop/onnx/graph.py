@@ -11,8 +11,8 @@ import numpy as np
 
 from clearprop.arrays.tensor import Tensor, asarray
 from clearprop.errors import ArgumentError, ClearpropError
-from clearprop.interop.onnx.table import Operator
-from clearprop.interop.onnx.values import is_known, require_bounded_broadcast, settle
+from clearprop.interop.onnx.graph_values import is_known, require_bounded_broadcast, settle
+from clearprop.interop.onnx.operator_table import Operator
 
 Environment = MutableMapping[str, Any]
 """Values by their names in the graph."""

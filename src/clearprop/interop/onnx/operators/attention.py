@@ -10,9 +10,9 @@ import numpy as np
 from clearprop.arrays import functions as f
 from clearprop.arrays.tensor import asarray
 from clearprop.errors import ArgumentError, unknown_name
+from clearprop.interop.onnx.graph_values import checked_shape, dtype_of, known_numbers, rank, sizes
+from clearprop.interop.onnx.operator_table import operator
 from clearprop.interop.onnx.operators.logic import taken_dtype
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import checked_shape, dtype_of, known_numbers, rank, sizes
 
 
 def _heads(x: Any, heads: int | None) -> Any:

@@ -9,8 +9,8 @@ import numpy as np
 from clearprop.arrays import functions as f
 from clearprop.arrays.tensor import asarray
 from clearprop.errors import ArgumentError, unknown_name
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import dtype_of, require_agreement, sizes
+from clearprop.interop.onnx.graph_values import dtype_of, require_agreement, sizes
+from clearprop.interop.onnx.operator_table import operator
 
 Floats = tuple[float, ...]
 

@@ -11,8 +11,8 @@ from clearprop.arrays.tensor import asarray
 from clearprop.control import cond, scan
 from clearprop.errors import ArgumentError, TraceError
 from clearprop.interop.onnx.graph import Context, NodeGraph
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import integers, known_numbers, rank, sizes
+from clearprop.interop.onnx.graph_values import integers, known_numbers, rank, sizes
+from clearprop.interop.onnx.operator_table import operator
 
 MOST_TURNS = 100_000
 """The most turns of a loop that is written out step by step."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from clearprop.arrays import functions as f
 from clearprop.errors import unknown_name
+from clearprop.interop.onnx.graph_values import checked_shape, rank, require_agreement, sizes
+from clearprop.interop.onnx.operator_table import operator
 from clearprop.interop.onnx.operators.shapes import pad_axes
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import checked_shape, rank, require_agreement, sizes
 
 Ints = tuple[int, ...]
 PADDINGS = ("NOTSET", "SAME_LOWER", "SAME_UPPER", "VALID")

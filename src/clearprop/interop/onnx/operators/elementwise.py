@@ -6,8 +6,8 @@ from typing import Any
 
 from clearprop.arrays import functions as f
 from clearprop.arrays.tensor import asarray
-from clearprop.interop.onnx.table import enter_all, operator
-from clearprop.interop.onnx.values import dtype_of
+from clearprop.interop.onnx.graph_values import dtype_of
+from clearprop.interop.onnx.operator_table import enter_all, operator
 
 enter_all(
     {

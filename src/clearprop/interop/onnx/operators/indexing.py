@@ -9,8 +9,8 @@ import numpy as np
 
 from clearprop.arrays import functions as f
 from clearprop.arrays.tensor import asarray
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import checked_shape, dtype_of, integers, known_numbers, rank, sizes
+from clearprop.interop.onnx.graph_values import checked_shape, dtype_of, integers, known_numbers, rank, sizes
+from clearprop.interop.onnx.operator_table import operator
 
 
 def _counted_from_0(indices: Any, size: int) -> Any:

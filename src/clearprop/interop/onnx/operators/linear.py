@@ -6,8 +6,8 @@ from typing import Any
 
 from clearprop.arrays import functions as f
 from clearprop.arrays.tensor import asarray
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import checked_shape, rank, require_bounded_broadcast, sizes
+from clearprop.interop.onnx.graph_values import checked_shape, rank, require_bounded_broadcast, sizes
+from clearprop.interop.onnx.operator_table import operator
 
 
 @operator("MatMul")

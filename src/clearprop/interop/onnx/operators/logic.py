@@ -8,9 +8,9 @@ import numpy as np
 
 from clearprop.arrays import functions as f
 from clearprop.errors import DTypeError
+from clearprop.interop.onnx.graph_values import checked_shape, dtype_of, known_numbers, sizes
+from clearprop.interop.onnx.operator_table import enter_all, operator
 from clearprop.interop.onnx.reading import DTYPES, dtype_name
-from clearprop.interop.onnx.table import enter_all, operator
-from clearprop.interop.onnx.values import checked_shape, dtype_of, known_numbers, sizes
 
 enter_all(
     {

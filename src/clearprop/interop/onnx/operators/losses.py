@@ -8,8 +8,8 @@ import numpy as np
 
 from clearprop.arrays import functions as f
 from clearprop.errors import unknown_name
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import dtype_of, sizes
+from clearprop.interop.onnx.graph_values import dtype_of, sizes
+from clearprop.interop.onnx.operator_table import operator
 
 _REDUCTIONS = ("mean", "none", "sum")
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from clearprop.arrays import functions as f
 from clearprop.errors import ArgumentError
+from clearprop.interop.onnx.graph_values import dtype_of, rank, sizes
+from clearprop.interop.onnx.operator_table import operator
 from clearprop.interop.onnx.operators.shapes import pad_axes
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import dtype_of, rank, sizes
 from clearprop.program.ir import shape_of
 
 

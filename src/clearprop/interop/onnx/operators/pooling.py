@@ -11,10 +11,10 @@ import numpy as np
 
 from clearprop.arrays import functions as f
 from clearprop.arrays.tensor import asarray
+from clearprop.interop.onnx.graph_values import checked_shape, dtype_of, integers, rank, sizes
+from clearprop.interop.onnx.operator_table import operator
 from clearprop.interop.onnx.operators.convolution import Ints, channels_last, channels_second, extents, widths
 from clearprop.interop.onnx.operators.shapes import pad_axes
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import checked_shape, dtype_of, integers, rank, sizes
 
 Widths = list[tuple[int, int]]
 

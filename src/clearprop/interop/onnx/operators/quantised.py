@@ -8,10 +8,10 @@ import numpy as np
 
 from clearprop.arrays import functions as f
 from clearprop.errors import DTypeError
+from clearprop.interop.onnx.graph_values import dtype_of, rank, sizes
+from clearprop.interop.onnx.operator_table import operator
 from clearprop.interop.onnx.operators.convolution import Ints, conv
 from clearprop.interop.onnx.operators.logic import taken_dtype
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import dtype_of, rank, sizes
 
 
 def _spread(v: Any, x: Any, axis: int, block: int) -> Any:

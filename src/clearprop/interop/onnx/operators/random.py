@@ -8,9 +8,9 @@ import numpy as np
 
 from clearprop.arrays import functions as f
 from clearprop.errors import ArgumentError
+from clearprop.interop.onnx.graph_values import checked_shape, dtype_of, known_numbers, sizes
+from clearprop.interop.onnx.operator_table import operator
 from clearprop.interop.onnx.operators.logic import taken_dtype
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import checked_shape, dtype_of, known_numbers, sizes
 from clearprop.nn import is_training, next_key
 from clearprop.rules import random
 

@@ -13,9 +13,9 @@ from clearprop.arrays import functions as f
 from clearprop.arrays.tensor import asarray
 from clearprop.control import scan
 from clearprop.errors import unknown_name
+from clearprop.interop.onnx.graph_values import dtype_of, require_agreement, sizes
+from clearprop.interop.onnx.operator_table import operator
 from clearprop.interop.onnx.operators.indexing import reverse_sequence
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import dtype_of, require_agreement, sizes
 
 Activation = Callable[..., Any]
 

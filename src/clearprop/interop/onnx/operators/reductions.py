@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays import functions as f
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import dtype_of, integers, rank, sizes
+from clearprop.interop.onnx.graph_values import dtype_of, integers, rank, sizes
+from clearprop.interop.onnx.operator_table import operator
 
 Reduction = Callable[..., Any]
 

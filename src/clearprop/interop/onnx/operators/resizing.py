@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from clearprop.arrays import functions as f
 from clearprop.errors import ArgumentError, unknown_name
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import checked_shape, dtype_of, known_numbers, rank, sizes
+from clearprop.interop.onnx.graph_values import checked_shape, dtype_of, known_numbers, rank, sizes
+from clearprop.interop.onnx.operator_table import operator
 
 Weights = NDArray[np.float64]
 MODES = ("cubic", "linear", "nearest")

@@ -10,9 +10,9 @@ import numpy as np
 from clearprop.arrays import functions as f
 from clearprop.arrays.tensor import asarray
 from clearprop.errors import unknown_name
+from clearprop.interop.onnx.graph_values import checked_shape, integers, known_numbers, rank, sizes
+from clearprop.interop.onnx.operator_table import operator
 from clearprop.interop.onnx.operators.indexing import flat_places
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import checked_shape, integers, known_numbers, rank, sizes
 
 _WRITES = {"none": "set", "add": "add", "mul": "multiply", "max": "max", "min": "min"}
 

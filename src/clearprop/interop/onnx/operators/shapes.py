@@ -10,8 +10,8 @@ import numpy as np
 from clearprop.arrays import functions as f
 from clearprop.arrays.tensor import asarray
 from clearprop.errors import ArgumentError
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import checked_shape, dtype_of, integers, is_known, rank, sizes
+from clearprop.interop.onnx.graph_values import checked_shape, dtype_of, integers, is_known, rank, sizes
+from clearprop.interop.onnx.operator_table import operator
 from clearprop.program.ir import shape_of
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from clearprop.errors import unknown_name
 from clearprop.interop.grid_sampling import sample_at
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import integers, known_numbers
+from clearprop.interop.onnx.graph_values import integers, known_numbers
+from clearprop.interop.onnx.operator_table import operator
 
 PADDINGS = ("border", "reflection", "zeros")
 _MODES = {"bicubic": "cubic", "bilinear": "linear", "cubic": "cubic", "linear": "linear", "nearest": "nearest"}

@@ -9,8 +9,8 @@ from clearprop.arrays import functions as f
 from clearprop.autodiff.transforms import vjp
 from clearprop.errors import ArgumentError, unknown_name
 from clearprop.interop.onnx.graph import Context
-from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import dtype_of
+from clearprop.interop.onnx.graph_values import dtype_of
+from clearprop.interop.onnx.operator_table import operator
 
 DOMAIN = "ai.onnx.preview.training"
 

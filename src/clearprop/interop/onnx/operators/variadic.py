@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from clearprop.arrays import functions as f
-from clearprop.interop.onnx.table import enter_all, operator
-from clearprop.interop.onnx.values import dtype_of
+from clearprop.interop.onnx.graph_values import dtype_of
+from clearprop.interop.onnx.operator_table import enter_all, operator
 
 enter_all({"Add": f.add, "Mul": f.multiply, "Sub": f.subtract})
 

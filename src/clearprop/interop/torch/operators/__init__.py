@@ -12,7 +12,7 @@ from clearprop.interop.torch.operators import (
     shapes,
     signals,
 )
-from clearprop.interop.torch.operators.table import OPERATORS, nodes_for, operator_named, refusals
+from clearprop.interop.torch.operators.operator_table import OPERATORS, nodes_for, operator_named, refusals
 
 FAMILIES = (
     elementwise,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from clearprop.arrays import Tensor, functions
-from clearprop.interop.torch.operators.table import operator
+from clearprop.interop.torch.operators.operator_table import operator
 from clearprop.nn import is_training, next_key
 from clearprop.rules import random
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from clearprop.arrays import functions
 from clearprop.interop.torch.operators.linear import channels_first, channels_last, each, with_batch
-from clearprop.interop.torch.operators.table import operator
+from clearprop.interop.torch.operators.operator_table import operator
 from clearprop.nn import AdaptivePool, Dropout, is_training, next_key
 from clearprop.rules import random
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clearprop.arrays import functions
-from clearprop.interop.torch.operators.table import operator
+from clearprop.interop.torch.operators.operator_table import operator
 from clearprop.nn import Dropout
 
 

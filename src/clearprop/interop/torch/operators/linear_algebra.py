@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays import functions
-from clearprop.interop.torch.operators.table import operator
+from clearprop.interop.torch.operators.operator_table import operator
 
 
 @operator("_linalg_solve_ex")

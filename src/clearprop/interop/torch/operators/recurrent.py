@@ -7,7 +7,7 @@ from typing import Any
 
 from clearprop.arrays import functions
 from clearprop.control import scan
-from clearprop.interop.torch.operators.table import operator
+from clearprop.interop.torch.operators.operator_table import operator
 from clearprop.nn import Dropout
 
 _Step = Callable[[Any, Any, Any, Any], tuple[Any, Any]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clearprop.arrays import functions
-from clearprop.interop.torch.operators.table import operator
+from clearprop.interop.torch.operators.operator_table import operator
 
 
 def _axes(dim: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.arrays import functions
-from clearprop.interop.torch.operators.table import operator
+from clearprop.interop.torch.operators.operator_table import operator
 
 
 @operator("upsample_nearest1d.vec", "upsample_nearest2d.vec", "upsample_nearest3d.vec")

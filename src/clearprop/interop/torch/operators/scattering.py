@@ -9,7 +9,7 @@ import numpy as np
 from clearprop.arrays import functions
 from clearprop.errors import ArgumentError
 from clearprop.interop.grid_sampling import sample_at
-from clearprop.interop.torch.operators.table import operator
+from clearprop.interop.torch.operators.operator_table import operator
 
 _ADDED = {"sum": "add", "mean": "add", "prod": "multiply", "amax": "max", "amin": "min"}
 _REDUCED = {"add": "add", "multiply": "multiply"}

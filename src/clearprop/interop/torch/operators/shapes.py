@@ -9,7 +9,7 @@ import numpy as np
 
 from clearprop.arrays import asarray, functions
 from clearprop.errors import ArgumentError
-from clearprop.interop.torch.operators.table import operator
+from clearprop.interop.torch.operators.operator_table import operator
 
 _LARGEST = np.iinfo(np.int64).max
 """How PyTorch writes an end of a slice that is open."""

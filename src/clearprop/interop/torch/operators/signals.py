@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays import functions
-from clearprop.interop.torch.operators.table import operator
+from clearprop.interop.torch.operators.operator_table import operator
 
 _NORMS = ("backward", "ortho", "forward")
 _INVERSE_NORMS = ("forward", "ortho", "backward")
