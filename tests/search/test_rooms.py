@@ -21,7 +21,8 @@ from clearprop.comparison.trials import Setup, compare
 from clearprop.compiler import threads_meanwhile
 from clearprop.data.training_data import from_source
 from clearprop.errors import ArgumentError
-from clearprop.search.pools import GivenPool, given_pool
+from clearprop.search import pools
+from clearprop.search.pools import GivenPool, LocalPool, given_pool
 from clearprop.search.rooms import room_in
 from tests.cli.conftest import command  # noqa: F401 - a fixture
 
@@ -327,3 +328,15 @@ def test_ctrl_c_at_the_command_line_saves_and_says_how_it_goes_on(tmp_path):
     )
     assert {cl.load(tmp_path / f"e/{k}").status for k in (1, 2)} == {"interrupted"}
     assert not (tmp_path / "e/stop").exists()
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_pool_is_closed_though_one_was_killed_that_waited_for_work(which, monkeypatch):
+    """It may have held the lock of the queue, for which the other waits for ever."""
+    monkeypatch.setattr(pools, "_PATIENCE", 1.0)
+    pool = LocalPool(2)
+    assert [f.result() for f in [pool.submit(time.sleep, 0.2) for _ in range(2)]] == [None, None]
+    workers = sorted(p.pid for p in multiprocessing.active_children() if p.name.startswith("ForkServerProcess"))[-2:]
+    os.kill(workers[which], signal.SIGKILL)
+    pool.close()
+    assert not {p.pid for p in multiprocessing.active_children()} & set(workers)

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
@@ -42,6 +43,8 @@ _LOCAL = re.compile(r"local(?::([0-9]{1,4}))?")
 _MOST_PROCESSES = 1024
 _PRELOADED = ["clearprop.search.trial", "clearprop.compiler.epoch_loop"]
 """What is imported once, in the process of which those of a pool are forked: Numba among it, which takes a second."""
+_PATIENCE = 5.0
+"""Seconds that a process with nothing left to do has to end."""
 _UNKNOWN = 2
 """So many trials at once, for an executor that does not tell how many workers it has."""
 
@@ -79,6 +82,7 @@ class LocalPool:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self._open: set[Future[Any]] = set()
         self._executor = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
@@ -88,7 +92,10 @@ class LocalPool:
 
     def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
         """Have it done by the next process that is free."""
-        return _submit(self._executor, function, *arguments)
+        future = _submit(self._executor, function, *arguments)
+        self._open.add(future)
+        future.add_done_callback(self._open.discard)
+        return future
 
     def renew(self) -> None:
         """Start processes anew: of a pool that one has died of, none goes on."""
@@ -96,8 +103,20 @@ class LocalPool:
         self._executor = self._start()
 
     def close(self) -> None:
-        """End the processes, once what they do is done."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        """End the processes, once what they do is done.
+
+        One that was killed while it waited for work holds the lock of the queue for ever, and the executor waits for
+        those that wait for the lock: with nothing left to do they are killed after a while.
+        """
+        workers = list((getattr(self._executor, "_processes", None) or {}).values())
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        wait(list(self._open))
+        last = time.monotonic() + _PATIENCE
+        for worker in workers:
+            worker.join(max(0.0, last - time.monotonic()))
+            if worker.is_alive():
+                worker.kill()
+                worker.join()
 
 
 class GivenPool:
