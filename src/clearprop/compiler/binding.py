@@ -154,15 +154,13 @@ class Binding:
         start = _round_up(memory.ctypes.data)
         return memory, {held: start + offset for held, offset in self.layout.items()}
 
-    def multiply_adds(self) -> int:
-        """The work of the matrix products, and of sums over windows; in loops, of all turns."""
-        return self._work(self.plan) + self._work_of_loops()
-
     def _work_of_loops(self) -> int:
+        """The work of all turns of the loops."""
         loops = ((eq.params.get("length", 0), plans) for eq, plans in self.plan.held.items())
         return sum(self.number(turns) * sum(map(self._work, plans)) for turns, plans in loops)
 
     def _work(self, plan: MemoryPlan) -> int:
+        """Multiply-adds of the matrix products, and of sums over windows, outside of loops."""
         steps = [i.step for i in plan.instructions if not isinstance(i.step, Nest)]
         products = sum(
             g.batches * g.m * g.n * g.k
@@ -186,9 +184,10 @@ class Binding:
         loop over a batch that the threads can divide, and no longer than a call may take without a pause.
         """
         loops = [batch_loop(eq, plans[0].program) for eq, plans in self.plan.held.items()]
-        if None in loops or self._work_of_loops() > UNINTERRUPTED * MULTIPLY_ADDS:
+        in_loops = self._work_of_loops()
+        if None in loops or in_loops > UNINTERRUPTED * MULTIPLY_ADDS:
             return False
-        products = self.multiply_adds() / MULTIPLY_ADDS
+        products = (self._work(self.plan) + in_loops) / MULTIPLY_ADDS
         enough = products >= TWO_THREADS if awake else products + self.elements() / ELEMENTS >= WAKING * TWO_THREADS
         return enough and blas.private_library() is not None
 

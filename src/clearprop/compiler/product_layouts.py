@@ -9,6 +9,7 @@ from typing import Any
 
 from clearprop.compiler.array_access import Access
 from clearprop.compiler.iteration_domains import Statement
+from clearprop.compiler.tiles import pays_packing
 from clearprop.program.ir import Var
 
 Steps = tuple[int, int, int]
@@ -22,8 +23,6 @@ FAR = 1 << 20
 """Numbers of B from which on it is too far away for tiles, which read it once for every few rows."""
 ROW_ALONE, VECTOR_ALONE, FULL = 4, 1.6, 0.9
 """What a single row and a single vector of columns cost, in their like; tiles are worth it if so much is not wasted."""
-MANY, LONG = 128, 1024
-"""From so many rows on a B whose rows are so many numbers apart, what packing costs comes back."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class ProductLayout:
     @property
     def needs_panels(self) -> bool:
         """Whether tiles would step over B in long strides: it is packed into panels first."""
-        return bool(self.tb) or (self.m >= MANY and self.ldb >= LONG)
+        return bool(self.tb) or pays_packing(self.m, self.ldb)
 
     def tile_words(self, item: int, step: int, panel: int) -> list[int]:
         """The row of `tiles.tile_product` without its range; B's rows and panels are so many bytes apart."""

@@ -23,6 +23,8 @@ CHAIN = 256
 """Terms after which a new sum begins, which bounds its error by (CHAIN + k/CHAIN)·ε·Σ|terms|; part of the meaning."""
 BLOCK = 96
 """Rows of A that meet all panels of B while they are in the nearest caches; a multiple of every tile's height."""
+MANY, LONG = 128, 1024
+"""From so many rows of A on a B whose rows are so many numbers apart is packed first: what that costs comes back."""
 _ITEM = {"f32": 4, "f64": 8}
 
 
@@ -30,6 +32,11 @@ _ITEM = {"f32": 4, "f64": 8}
 def tile_shape() -> tuple[int, int]:
     """Rows and vectors of a tile: as many as this processor's registers hold beside what is multiplied."""
     return (8, 2) if "+avx512f" in processor() else (6, 1)
+
+
+def pays_packing(rows: int, apart: int) -> bool:
+    """Whether B, with rows so many numbers apart, is better packed into panels for so many rows of A."""
+    return rows >= MANY and apart >= LONG
 
 
 def panel_columns(dtype: str, vectors: int) -> int:

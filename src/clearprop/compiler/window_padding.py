@@ -26,7 +26,7 @@ def with_padding_inside(program: Program) -> Program:
         readers = users.get(eq.outputs[0], [])
         if _is_sum(eq):
             replaced.update(_with_cut(eq, readers))
-        elif eq.primitive.numba == "scatter_slice":
+        elif eq.primitive.facts.places:
             replaced.update(_with_zeros(eq, readers))
     equations = [replaced.get(eq, eq) for eq in program.equations]
     return replace(program, equations=tuple(eq for eq in equations if eq is not None))

@@ -16,10 +16,16 @@ from clearprop.compiler.executable import InstructionTable
 from clearprop.compiler.kernels import Kernel
 from clearprop.compiler.native.cache import kernel_address, module_text
 from clearprop.compiler.native.instruction_driver import DATA, READS_OBJECTS, run_shares
-from clearprop.compiler.tiles import BLOCK, VECTOR_BYTES, pack_panels, panel_columns, tile_product, tile_shape
+from clearprop.compiler.tiles import (
+    BLOCK,
+    VECTOR_BYTES,
+    pack_panels,
+    panel_columns,
+    pays_packing,
+    tile_product,
+    tile_shape,
+)
 
-PACKED, NEAR = 64, 1 << 15
-"""From so many rows on a right operand of more bytes, which leaves the nearest cache, is packed into panels first."""
 _Entry = Callable[[bytes], None]
 _NAMES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
@@ -47,7 +53,7 @@ def _multiply(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any], threads: int)
     vectors = tile_shape()[1]
     b = b if b.flags.c_contiguous else np.ascontiguousarray(b)
     start, step, panel = _address(b), n * item, vectors * VECTOR_BYTES
-    if m >= PACKED and b.nbytes > NEAR:
+    if pays_packing(m, n):
         wide = panel_columns(dtype, vectors)
         packed = np.empty((-(-n // wide), k, wide), b.dtype)
         _call(_packing(dtype), 0, len(packed), start, n, 1, _address(packed), n, k)
