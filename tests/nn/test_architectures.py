@@ -13,6 +13,7 @@ IMAGES = RNG.normal(size=(24, 16, 16, 1)).astype(np.float32)
 WORDS = RNG.integers(0, 6, size=(24, 5))
 SMALL = {
     "lenet": (nn.lenet(1, 2, size=(16, 16)), IMAGES, (24, 2)),
+    "convnet": (nn.convnet(1, 2, size=(6, 6), widths=[2, 3], dropout=0.1), IMAGES[:, :6, :6], (24, 2)),
     "resnet": (nn.resnet(1, 2, widths=[2, 4], blocks=1), IMAGES[:, :6, :6], (24, 2)),
     "transformer": (nn.transformer(6, 3, size=8, heads=2, layers=1, longest=5), WORDS, (24, 5, 3)),
     "lstm_classifier": (nn.lstm_classifier(6, 2, size=4, layers=2, dropout=0.1), WORDS, (24, 2)),
@@ -39,7 +40,7 @@ def test_a_gradient_is_the_slope_along_it(name):
     assert (moved[0] - moved[1]) / 2e-6 == pytest.approx(slope, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["lenet", "resnet", "lstm_classifier"])
+@pytest.mark.parametrize("name", ["lenet", "convnet", "resnet", "lstm_classifier"])
 def test_it_is_trained_stored_replayed_and_explained(name, tmp_path, monkeypatch):
     """Images and sequences go through `fit` as rows of numbers do."""
     monkeypatch.setattr(job, "choose_executor", eager_executor)
@@ -59,7 +60,8 @@ def test_it_is_trained_stored_replayed_and_explained(name, tmp_path, monkeypatch
 
 
 def test_networks_of_one_seed_are_one():
-    for make in (nn.lenet, nn.resnet, lambda **o: nn.transformer(5, **o), lambda **o: nn.lstm_classifier(5, 2, **o)):
+    images = nn.lenet, nn.convnet, nn.resnet
+    for make in (*images, lambda **o: nn.transformer(5, **o), lambda **o: nn.lstm_classifier(5, 2, **o)):
         one, same, other = (make(seed=seed).parameters() for seed in (1, 1, 2))
         differing = [not np.array_equal(np.asarray(one[p]), np.asarray(other[p])) for p in one]
         assert any(differing) and all(np.array_equal(np.asarray(one[p]), np.asarray(same[p])) for p in one)
@@ -70,6 +72,10 @@ def test_networks_of_one_seed_are_one():
     [
         lambda: nn.lenet(size=(12, 28)),
         lambda: nn.lenet(size=28),
+        lambda: nn.convnet(size=(3, 28)),
+        lambda: nn.convnet(size=(1, 28)),
+        lambda: nn.convnet(widths=[]),
+        lambda: nn.convnet(norm=1),
         lambda: nn.resnet(widths=[]),
         lambda: nn.resnet(blocks=0),
         lambda: nn.transformer(0),

@@ -177,6 +177,8 @@ WRONG = [
     (nn.Residual(nn.Dense(8, 1)), np.ones((4, 8)), "cannot add outputs of shapes (4, 1) and (4, 8)"),
     (nn.Parallel(nn.Dense(8, 1), "relu", join="sum"), np.ones((4, 8)), "Parallel cannot add outputs"),
     (nn.Flatten(3), np.ones((4, 8)), "3 axes or more"),
+    (nn.Unflatten((3, 3, 1)), np.ones((4, 8)), "9 numbers in the last axis: 3 · 3 · 1"),
+    (nn.Unflatten((3, 3, 1)), 1.0, "9 numbers in the last axis: 3 · 3 · 1"),
     (nn.Dropout2d(), np.ones((4, 8)), "(…, height, width, channels)"),
     (nn.LSTM(3, 4), np.ones((2, 5, 2)), "3 numbers in the last axis"),
     (nn.GRU(3, 4), np.ones(3), "no axis of steps"),
@@ -250,6 +252,9 @@ MADE_WRONG = [
     lambda: nn.Parallel("relu", join="product"),
     lambda: nn.Residual(nn.Dense(2, 2), 3),
     lambda: nn.Flatten(0),
+    lambda: nn.Unflatten(()),
+    lambda: nn.Unflatten((2, 0)),
+    lambda: nn.Unflatten(28),
     lambda: nn.GLU("siluu"),
     lambda: nn.PReLU(slope=-1.0),
     lambda: nn.DropPath(1.5),
@@ -325,6 +330,7 @@ def test_every_layer_is_described_and_made_again(tmp_path):
     """What a run folder keeps of a network is enough to build it."""
     layers = list({id(case.layer): case.layer for case in LAYERS if isinstance(case.layer, nn.Module)}.values())
     layers += [nn.SinusoidalPositions(8), nn.LearnedPositions(4, 8), nn.Flatten(2), nn.Dropout2d(), nn.DropPath()]
+    layers += [nn.Unflatten((2, 2))]
     layers += [nn.RandomFlip(axis=-3), nn.RandomShift(1), nn.RandomCrop((2, 3), padding=1)]
     layers += [nn.Residual(nn.Dense(3, 3), "relu"), nn.Parallel("tanh", nn.Dense(3, 3), join="sum")]
     model = nn.Sequential(layers)

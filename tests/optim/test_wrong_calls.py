@@ -30,7 +30,7 @@ INPUTS = {
                                         "RandomFlip",
                                         "RandomCrop", "RandomShift")},
     "nn.Conv3d": np.ones((2, 4, 4, 4, 4), np.float32), "nn.ConvTranspose3d": np.ones((2, 4, 4, 4, 4), np.float32),
-    "nn.lenet": np.ones((1, 28, 28, 4), np.float32),
+    "nn.lenet": np.ones((1, 28, 28, 4), np.float32), "nn.convnet": np.ones((1, 28, 28, 4), np.float32),
 }  # fmt: skip
 """What modules of other inputs than rows of three numbers take."""
 
@@ -57,7 +57,7 @@ RIGHT = {
     **{f"nn.Conv{turn}{n}d": (4, 2, 2) for n in (1, 2, 3) for turn in ("", "Transpose")},
     **{f"nn.{name}": (2,) for name in ("MaxPool", "AvgPool", "AdaptivePool", "Upsample")},
     "nn.lenet": (4, 2), "nn.resnet": (4, 2), "nn.transformer": (4,), "nn.lstm_classifier": (4, 2),
-    "nn.autoencoder": ([3, 2],),
+    "nn.convnet": (4, 2), "nn.autoencoder": ([3, 2],), "nn.Unflatten": ((3, 1),),
     "nn.nll": ([[-0.1, -2.0]], [1]), "nn.hinge": ([0.5, -2.0], [1, 0]), "nn.multi_margin": ([[1.0, 2.0]], [1]),
     "nn.kl_divergence": ([[-0.7, -0.7]], [[0.4, 0.6]]), "nn.gaussian_nll": (*NUMBERS, [[1.0, 2.0]]),
     "nn.cosine_distance": NUMBERS, "nn.contrastive": (*NUMBERS, [1]), "nn.triplet": (*NUMBERS, [[0.0, 1.0]]),

@@ -215,7 +215,8 @@ def _figures(event: Event) -> list[str]:
 
 def rule_text(full: Settings) -> str:
     """The optimizer and its rate, for a sentence."""
-    return f"{full.optimizer} {full.lr:g}" if isinstance(full.lr, float) else f"{full.optimizer}"
+    moves = "" if full.schedule == "constant" else f" by {full.schedule}"
+    return (f"{full.optimizer} {full.lr:g}" if isinstance(full.lr, float) else f"{full.optimizer}") + moves
 
 
 def tell_data(data: Prepared) -> None:

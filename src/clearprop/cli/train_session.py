@@ -107,8 +107,22 @@ def resume(
                 try_=f"clearprop train --resume {folder}, or a new run with {other[0]}",
             )
         stored = command_of(RunFolder(folder).config(), str(folder / "config.json"))
+        _require_scheduled_epochs(stored, given, folder)
         session.do(settings_from({**stored, **given}), resume=folder, before=folder)
     return session.code
+
+
+def _require_scheduled_epochs(stored: Mapping[str, Any], given: Mapping[str, Any], folder: Path) -> None:
+    """Raise ArgumentError for other epochs than those over which the learning rate moves."""
+    schedule, epochs = stored["schedule"], stored["epochs"]
+    if schedule != "constant" and "epochs" in given and str(given["epochs"]) != str(epochs):
+        raise ArgumentError(
+            f"the learning rate of this run moves over {epochs} epochs",
+            expected=f"--resume without --epochs: --schedule {schedule} would give its steps other rates",
+            got=f"--epochs {given['epochs']}",
+            where=f"--resume {folder}",
+            try_=f"a new run, --initial-weights {folder} --schedule {schedule}",
+        )
 
 
 def fork(
@@ -304,11 +318,11 @@ def _tell_plan(job: Job, asked: Mapping[str, Any], full: Settings) -> None:
         f"{rows_in(part):,} to {name}" for name, part in parts.items() if isinstance(part, tuple | DiskRows)
     )
     say(console, f"rows      {rows}")
-    sizes = [job.data.told["features"], *full.hidden, job.model.layers[-1].bias.shape[0]]
     pieces = any(isinstance(layer, nn.PiecewiseLinear) for layer in job.model.layers)
     extra = f", numbers in {full.pieces} pieces" if pieces else ""
     extra += f", dropout {full.dropout:g}" if full.dropout else ""
-    network = " → ".join(map(str, sizes))
+    extra += f", augmented by {full.augment}" if full.augment else ""
+    network = _network_text(job, full)
     say(console, f"network   {network}, {full.activation}{extra}: {nn.parameter_count(job.model):,} parameters")
     penalty = f", l2 {full.l2:g}" if full.l2 else ""
     wait = f", until {full.patience} without a better validation loss" if full.patience else ""
@@ -323,6 +337,15 @@ def _tell_plan(job: Job, asked: Mapping[str, Any], full: Settings) -> None:
     if not given and job.resume is None:
         say(console, "          (chosen for data of this size; the options of clearprop train --help change it)")
     console.print()
+
+
+def _network_text(job: Job, full: Settings) -> str:
+    """The sizes of the network, from its inputs to its outputs."""
+    inputs, outputs = job.data.told["features"], job.model.layers[-1].bias.shape[0]
+    if full.model == "conv":
+        height, width, channels = job.model.layers[0].shape
+        inputs = f"{height} × {width} × {channels}, convolutions"
+    return " → ".join(map(str, [inputs, *full.hidden, outputs]))
 
 
 def _tell_run(run: Run) -> None:

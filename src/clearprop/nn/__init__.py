@@ -59,6 +59,7 @@ from clearprop.nn.structure import parameter_count as parameter_count
 
 if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the table below says the same
     from clearprop.nn.architectures import autoencoder as autoencoder
+    from clearprop.nn.architectures import convnet as convnet
     from clearprop.nn.architectures import lenet as lenet
     from clearprop.nn.architectures import lstm_classifier as lstm_classifier
     from clearprop.nn.architectures import resnet as resnet
@@ -75,6 +76,7 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.nn.combinations import Flatten as Flatten
     from clearprop.nn.combinations import Parallel as Parallel
     from clearprop.nn.combinations import Residual as Residual
+    from clearprop.nn.combinations import Unflatten as Unflatten
     from clearprop.nn.convolution import Conv1d as Conv1d
     from clearprop.nn.convolution import Conv2d as Conv2d
     from clearprop.nn.convolution import Conv3d as Conv3d
@@ -116,11 +118,11 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.nn.recurrent import RNN as RNN
 else:
     _NAMES = {
-        "architectures": "autoencoder lenet lstm_classifier resnet transformer",
+        "architectures": "autoencoder convnet lenet lstm_classifier resnet transformer",
         "attention": "MultiHeadAttention TransformerBlock",
         "augmentation": "Augment RandomCrop RandomFlip RandomShift",
         "cells": "GRUCell LSTMCell RNNCell",
-        "combinations": "Flatten Parallel Residual",
+        "combinations": "Flatten Parallel Residual Unflatten",
         "convolution": "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d",
         "dropping": "DropPath Dropout2d",
         "embedding": "Embedding EmbeddingBag",

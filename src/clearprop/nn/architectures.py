@@ -17,7 +17,7 @@ from clearprop.nn.layers import Dense, Dropout, Sequential
 from clearprop.nn.module import Module
 from clearprop.nn.networks import mlp
 from clearprop.nn.norms import BatchNorm, LayerNorm
-from clearprop.nn.pooling import AvgPool, GlobalPool
+from clearprop.nn.pooling import AvgPool, GlobalPool, MaxPool
 from clearprop.nn.positions import LearnedPositions
 from clearprop.nn.recurrent import LSTM
 from clearprop.rules import random
@@ -89,6 +89,64 @@ def lenet(
 
 
 @checked_call
+def convnet(
+    channels: int = 1,
+    classes: int = 10,
+    *,
+    size: tuple[int, int] = (28, 28),
+    widths: Sequence[int] = (32, 64),
+    kernel: int = 3,
+    norm: bool = True,
+    activation: Any = "relu",
+    dropout: float = 0.0,
+    seed: int = 0,
+    dtype: Any = np.float32,
+) -> Sequential:
+    """A convolution, a normalisation and a pool for each width, then a dense layer of what is left (LeCun et al. 1989).
+
+    x (…, *size, channels), y (…, classes).  The activation stands behind the pool, where there is a quarter as much
+    of it: where it never falls, as relu, the largest of a window stays the largest.
+
+    channels    the number of channels of an image
+    classes     the number of outputs
+    size        height and width of an image; each pool halves both
+    widths      the channels of each convolution
+    kernel      height and width of the kernels
+    norm        whether there is a `BatchNorm` behind each convolution (Ioffe & Szegedy 2015)
+    activation  behind each pool: a name of `cl.nn.ACTIVATIONS`, a module or a function
+    dropout     the rate of `Dropout` before the dense layer
+    seed        what the weights depend on
+    dtype       of all arrays
+
+    Raises ArgumentError for more pools than an image can be halved.
+
+    >>> import clearprop as cl
+    >>> net = cl.nn.convnet(widths=[8, 16])
+    >>> net(cl.ones((2, 28, 28, 1))).shape, cl.nn.parameter_count(net)
+    ((2, 10), 9122)
+    """
+    height, width = (require_size("convnet", f"size[{i}]", n) for i, n in enumerate(_pair(size)))
+    require_flag("convnet", "norm", norm)
+    require_fraction("convnet", "dropout", dropout, 0.0)
+    keys, before, layers = _Keys(seed), channels, list[Any]()
+    for i, n in enumerate(_widths("convnet", widths)):
+        if min(height, width) < 2:
+            raise ArgumentError(
+                "convnet has nothing left of such small images",
+                expected=f"height and width of {2 ** len(widths)} or more for {len(widths)} pools, or fewer widths",
+                got=f"size = {tuple(size)!r}, and {len(widths)} widths",
+                where=user_line(),
+                try_=f"widths={list(widths)[:i]!r}" if i else "larger images",
+            )
+        layers.append(Conv2d(before, n, kernel, padding="same", bias=not norm, rng=keys.next(), dtype=dtype))
+        layers += [BatchNorm(n, dtype=dtype)] if norm else []
+        layers += [MaxPool(2), activation]
+        height, width, before = height // 2, width // 2, n
+    last = Dense(height * width * before, classes, rng=keys.next(), dtype=dtype)
+    return Sequential(*layers, Flatten(3), *([Dropout(dropout)] if dropout else []), last)
+
+
+@checked_call
 def resnet(
     channels: int = 3,
     classes: int = 10,
@@ -115,15 +173,7 @@ def resnet(
     >>> net(cl.ones((2, 32, 32, 3))).shape, cl.nn.parameter_count(net)
     ((2, 10), 78042)
     """
-    if not isinstance(widths, (list, tuple)) or not widths:
-        raise ArgumentError(
-            "resnet needs the widths of its stages",
-            expected="a list of numbers of channels",
-            got=f"widths = {widths!r}",
-            where=user_line(),
-            try_="widths=[16, 32, 64]",
-        )
-    stages = [require_size("resnet", f"widths[{i}]", n) for i, n in enumerate(widths)]
+    stages = _widths("resnet", widths)
     blocks, keys = require_size("resnet", "blocks", blocks), _Keys(seed)
     layers: list[Any] = [*_conv_and_norm(channels, stages[0], 3, 1, keys, dtype), "relu"]
     before = stages[0]
@@ -269,6 +319,19 @@ def autoencoder(
     down = mlp(sizes, activation, seed=seed, dtype=dtype)
     up = mlp(list(sizes)[::-1], activation, seed=seed + 1, dtype=dtype)
     return Sequential(down, up)
+
+
+def _widths(owner: str, widths: Any) -> list[int]:
+    """The number of channels of each stage."""
+    if not isinstance(widths, (list, tuple)) or not widths:
+        raise ArgumentError(
+            f"{owner} needs the widths of its stages",
+            expected="a list of numbers of channels",
+            got=f"widths = {widths!r}",
+            where=user_line(),
+            try_="widths=[16, 32, 64]",
+        )
+    return [require_size(owner, f"widths[{i}]", n) for i, n in enumerate(widths)]
 
 
 def _pair(size: Any) -> tuple[Any, Any]:

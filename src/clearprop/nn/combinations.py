@@ -1,7 +1,9 @@
-"""Layers made of layers, and of shapes: `Residual`, `Parallel`, `Flatten`."""
+"""Layers made of layers, and of shapes: `Residual`, `Parallel`, `Flatten`, `Unflatten`."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from clearprop.arrays.tensor import asarray
@@ -120,6 +122,48 @@ class Flatten(Module):
     def label(self) -> str:
         """`Flatten(3)`."""
         return "Flatten()" if self.axes is None else f"Flatten({self.axes})"
+
+
+class Unflatten(Module):
+    """The last axis as several: numbers in a row (…, height·width·channels) as images (…, height, width, channels).
+
+    shape  the sizes of the axes, of which the last one is counted first
+
+    Raises ArgumentError for a shape that is none, ShapeError for another number of numbers.
+
+    >>> import clearprop as cl
+    >>> cl.nn.Unflatten((2, 3, 1))(cl.arange(12.0).reshape((2, 6))).shape
+    (2, 2, 3, 1)
+    """
+
+    shape: tuple[int, ...] = static()
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        if not isinstance(shape, list | tuple) or not shape:
+            raise ArgumentError(
+                "Unflatten needs the sizes of the axes",
+                expected="a list of sizes, 1 or more each",
+                got=f"shape = {shape!r}",
+                where=user_line(),
+                try_="cl.nn.Unflatten((28, 28, 1))",
+            )
+        super().__init__(shape=tuple(require_size("Unflatten", f"shape[{i}]", n) for i, n in enumerate(shape)))
+
+    def forward(self, x: Any) -> Any:
+        """The same numbers along more axes."""
+        x, wanted = asarray(x), math.prod(self.shape)
+        if not x.shape or not same(x.shape[-1], wanted):
+            raise ShapeError(
+                f"{self.label()} cannot take an input of shape {x.shape}",
+                expected=f"{wanted} numbers in the last axis: {' · '.join(map(str, self.shape))}",
+                got=str(x.shape[-1]) if x.shape else "one number",
+                where=user_line(),
+            )
+        return reshape(x, (*x.shape[:-1], *self.shape))
+
+    def label(self) -> str:
+        """`Unflatten(28, 28, 1)`."""
+        return f"Unflatten({', '.join(map(str, self.shape))})"
 
 
 def _require_equal_shapes(owner: str, a: Any, b: Any) -> None:

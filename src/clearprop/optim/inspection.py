@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from clearprop.errors import ArgumentError, unknown_name, user_line
@@ -94,6 +94,25 @@ def _with_rate(value: Any, rate: Any) -> Any:
     own = value.settings()
     inner = own | {"learning_rate": rate} if has_rate(value) else {k: _with_rate(v, rate) for k, v in own.items()}
     return make(**inner) if inner != own else value
+
+
+def with_schedule(rule: _T, schedule: Callable[[float], Any]) -> _T:
+    """The same rule in which every rate that is a number is the schedule that the function makes of it.
+
+    >>> import clearprop as cl
+    >>> with_schedule(cl.optim.sgd(0.1), lambda rate: cl.optim.cosine(rate, steps=50)).learning_rate
+    cosine(value=0.1, steps=50, floor=0.0)
+    """
+    if isinstance(rule, tuple):
+        return tuple(with_schedule(part, schedule) for part in rule)  # type: ignore[return-value]  # it is a tuple again
+    if not isinstance(rule, Transform):
+        return rule
+    make: Any = type(rule)
+    inner = {name: with_schedule(value, schedule) for name, value in rule.settings().items()}
+    if isinstance(inner.get("learning_rate"), int | float):
+        inner["learning_rate"] = schedule(float(inner["learning_rate"]))
+    scheduled: _T = make(**inner)
+    return scheduled
 
 
 def says_rate(text: str) -> bool:

@@ -18,9 +18,11 @@ from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse
 from clearprop.runs.settings import (
     LARGEST_LAYER,
+    MODELS,
     OPTIONS,
     RECIPES,
     REDUCTIONS,
+    SCHEDULES,
     SUITED,
     Settings,
     declaration_of,
@@ -171,7 +173,7 @@ def _value_text(value: Any) -> str:
 
 def _check_names(asked: Mapping[str, Any], given: Mapping[str, Any], file: Path | None) -> None:
     choices = {"task": ("auto", "classification", "regression"), "activation": hidden_activations(), "recipe": RECIPES}
-    choices |= {"reduce": REDUCTIONS}
+    choices |= {"reduce": REDUCTIONS, "model": MODELS, "schedule": SCHEDULES}
     for name, known in choices.items():
         if name in asked and asked[name] not in known:
             raise unknown_name(name, asked[name], known, where=place(name, given, file))

@@ -27,7 +27,7 @@ STANDARD = frozenset(
     "Dense Dropout Dropout2d DropPath Embedding EmbeddingBag Ensemble Flatten GlobalPool GLU GroupNorm GRU GRUCell "
     "InstanceNorm LayerNorm LearnedPositions LSTM LSTMCell MaxPool MultiHeadAttention Parallel PiecewiseLinear PReLU "
     "RandomCrop RandomFlip RandomShift Residual RMSNorm RNN RNNCell Sequential SinusoidalPositions SmoothClip SwiGLU "
-    "TransformerBlock Upsample WeightNorm".split()
+    "TransformerBlock Unflatten Upsample WeightNorm".split()
 )
 """The modules that a file can describe, by their names in `cl.nn`, where those that a network has are loaded."""
 _REMAKE: dict[str, Callable[..., nn.Module]] = {
@@ -37,7 +37,7 @@ _REMAKE: dict[str, Callable[..., nn.Module]] = {
 """How a module is made again whose constructor takes other arguments than its fields."""
 _OWN_FIELDS = frozenset(
     "DropPath Dropout Dropout2d Ensemble Flatten GLU RandomCrop RandomFlip RandomShift SinusoidalPositions "
-    "SmoothClip".split()
+    "SmoothClip Unflatten".split()
 )
 """The modules whose constructor takes their fields, and checks them."""
 _WHAT = "the stored network"

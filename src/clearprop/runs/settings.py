@@ -34,6 +34,10 @@ LARGEST_LAYER = 65_536
 """The most units of a hidden layer."""
 REDUCTIONS = ("exact", "fast")
 """How processes may add gradients."""
+MODELS = ("mlp", "conv")
+"""The networks that settings describe."""
+SCHEDULES = ("constant", "cosine", "one_cycle")
+"""How a learning rate may move."""
 RECIPES = ("plain", "default", "best")
 """The names of the recipes for what is not asked for."""
 
@@ -46,9 +50,17 @@ class Settings(DataSettings):
     record of a run, or None for one that cannot be written down.
     """
 
+    model: str = setting(
+        "mlp",
+        "The network: mlp, dense layers (the default), or conv, convolutions for images.",
+        "mlp or conv",
+        "conv",
+        panel=NETWORK,
+        metavar="NAME",
+    )
     hidden: tuple[int, ...] = setting(
         (),
-        "The sizes of the hidden layers: 64,64.",
+        "The sizes of the hidden layers: 64,64; of conv the channels of its convolutions.",
         f"sizes from 1 to {LARGEST_LAYER:,}, with commas between them",
         "64,64",
         panel=NETWORK,
@@ -67,6 +79,14 @@ class Settings(DataSettings):
         panel=NETWORK,
         metavar="SHARE",
         suits=True,
+    )
+    augment: str | None = setting(
+        None,
+        "How images are changed in every step of training: shift (by 2 pixels, or shift:3), flip (left to right).",
+        "shift, shift:PIXELS, flip, or several with commas between them",
+        "shift:2,flip",
+        panel=NETWORK,
+        metavar="WAYS",
     )
     recipe: str = setting(
         "default",
@@ -174,6 +194,16 @@ class Settings(DataSettings):
         words=("--lr", "--learning-rate"),
         metavar="RATE",
         kept=False,
+        suits=True,
+    )
+    schedule: str = training_setting(
+        "constant",
+        "How the learning rate moves over all steps: constant (the default), cosine, or one_cycle, which rises first.",
+        "constant, cosine or one_cycle",
+        "one_cycle",
+        metavar="NAME",
+        since="0.2",
+        changes=False,
         suits=True,
     )
     epochs: int = training_setting(

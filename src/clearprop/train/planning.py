@@ -13,12 +13,12 @@ from typing import Any, NoReturn
 
 from clearprop import nn, optim
 from clearprop.data.encodings import NumberTarget
-from clearprop.data.parts import rows_in, sample_rows
+from clearprop.data.parts import batches_in, rows_in, sample_rows
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, user_line
 from clearprop.nn.losses import has_log_link
-from clearprop.optim.inspection import has_rate, parse, parts, says_rate, with_rate
+from clearprop.optim.inspection import has_rate, parse, parts, says_rate, with_rate, with_schedule
 from clearprop.program.values import raw
 from clearprop.runs.settings import SUITED, Settings, default_of
 from clearprop.train.array_classes import with_labels
@@ -156,13 +156,17 @@ def with_defaults(asked: Mapping[str, Any], data: Prepared) -> Settings:
     """The settings that were asked for, with what suits the data in place of those that were not."""
     assert data.preprocessing is not None
     classes = data.preprocessing.of_classes
-    chosen = recipe(rows_in(data.table), asked.get("recipe", default_of("recipe")), classes)
+    of_images = asked.get("model") == "conv"
+    named = asked.get("recipe", default_of("recipe"))
+    rows = rows_in(data.table)
+    chosen = images_recipe(rows) if of_images else recipe(rows, named, classes)
     suits = {name: getattr(chosen, name) for name in SUITED}
     suits["loss"], suits["metrics"] = suitable_measures(data.preprocessing)
     suits["metrics"] = chosen_among(suits["metrics"], asked.get("metric", "loss"))
     optimizer = asked.get("optimizer", chosen.optimizer)
     if isinstance(optimizer, str) and not takes_rate(optimizer):
         del suits["lr"]
+        suits["schedule"] = chosen.schedule if any(map(has_rate, parts(parse(optimizer)))) else "constant"
     if data.validation is None:
         suits["patience"] = None
     transform = data.preprocessing.target_transform
@@ -207,6 +211,25 @@ def optimizer_for(settings: Settings) -> Any:
     return tailor_optimizer(with_rate(rule, rate), settings)
 
 
+def scheduled_optimizer(settings: Settings, data: Prepared) -> Any:
+    """The optimizer that the settings name, its rate moving as they say over all updates."""
+    rule = optimizer_for(settings)
+    if rule is None or settings.schedule == "constant":
+        return rule
+    steps = settings.epochs * batches_in(data.table, settings.batch_size or rows_in(data.table)) // settings.accumulate
+    make = {"cosine": optim.cosine, "one_cycle": optim.one_cycle}[settings.schedule]
+    scheduled = with_schedule(rule, lambda rate: make(rate, steps=max(steps, 1)))
+    if scheduled == rule:
+        raise ArgumentError(
+            f"{settings.optimizer} has no learning rate that could move",
+            expected="an optimizer with a learning rate, such as adam or sgd",
+            got=f"--schedule {settings.schedule} --optimizer {settings.optimizer}",
+            where="--schedule",
+            try_="--schedule constant",
+        )
+    return scheduled
+
+
 def tested_rate(settings: Settings, data: Prepared) -> RateRange:
     """The range test behind `--lr auto`.  Raises ArgumentError for an optimizer that has no rate to choose."""
     text, part = settings.optimizer, data.table
@@ -239,18 +262,35 @@ def _training_weights(data: Prepared) -> list[Any]:
 
 
 def network_for(settings: Settings, data: Prepared) -> Any:
-    """The multilayer perceptron of the settings, for the features and the outputs of the data.
+    """The network of the settings, for the features and the outputs of the data.
 
-    With pieces, numbers are clipped softly and cut at the quantiles of the training part before it.
+    With pieces, numbers are clipped softly and cut at the quantiles of the training part before a multilayer
+    perceptron.
     """
     fitted = data.preprocessing
     assert fitted is not None
+    if settings.model == "conv":
+        from clearprop.train.image_networks import network_for_images  # start-up time: few networks have convolutions
+
+        return network_for_images(settings, fitted.feature_names, fitted.outputs, data.source)
+    if settings.augment is not None:
+        raise _only_for_images("--augment", settings.augment)
     sizes = [len(fitted.feature_names), *(settings.hidden), fitted.outputs]
     front = _numbers_in_pieces(data, settings.pieces) if settings.pieces else ()
     sizes[0] = front[-1].outputs if front else sizes[0]
     _require_buildable(sizes)
     network = nn.mlp(sizes, settings.activation, seed=settings.own_seed, dropout=settings.dropout)
     return nn.Sequential(*front, *network.layers) if front else network
+
+
+def _only_for_images(option: str, value: object) -> ArgumentError:
+    return ArgumentError(
+        f"{option} is for images, which --model conv learns",
+        expected=f"{option} with --model conv",
+        got=f"{option} {value}, and no --model",
+        where=option,
+        try_=f"--model conv {option} {value}",
+    )
 
 
 def _numbers_in_pieces(data: Prepared, pieces: int) -> tuple[Any, ...]:
@@ -305,7 +345,7 @@ def job_for(
     # What is asked for is checked from the cheapest to the dearest: names, then targets, then what needs the network.
     loss = find_loss(settings.loss) if loss is None else loss
     metrics = find_metrics(settings.metrics) if metrics is None else metrics
-    optimizer = optimizer_for(settings) if optimizer is None else optimizer
+    optimizer = scheduled_optimizer(settings, data) if optimizer is None else optimizer
     fitted = data.preprocessing
     if fitted is not None:
         require_task(metrics, fitted.of_classes)
@@ -350,6 +390,25 @@ def written_optimizer(optimizer: Any) -> dict[str, object] | None:
         return written
     except ArgumentError:
         return None
+
+
+def images_recipe(rows: int) -> Settings:
+    """What suits so many images of the training part: convolutions, and a rate that rises and falls.
+
+    >>> images_recipe(60_000).hidden, images_recipe(1_000).epochs
+    ((32, 64), 30)
+    """
+    few = rows < LARGE
+    return Settings(
+        hidden=(32, 64),
+        activation="relu",
+        dropout=0.3,
+        optimizer="adamw",
+        lr=3e-3 if few else 5e-3,
+        schedule="one_cycle",
+        epochs=30 if few else 10,
+        batch_size=32 if few else 128,
+    )
 
 
 def recipe(rows: int, name: str = "default", classes: bool = True) -> Settings:

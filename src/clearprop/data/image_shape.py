@@ -1,0 +1,57 @@
+"""The height, width and channels of images whose pixels are the columns of a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import product
+from math import prod
+
+from clearprop.data.columns import quantity
+from clearprop.errors import DataError
+
+_PLACE = re.compile(r"(\D*)(\d+(?:\D+\d+){0,3})\D*")
+"""A name that ends in the place of a pixel: `x[3, 5]`, `x[3, 5, 0]`, `pixel_3_5`."""
+CHANNELS = 4
+"""Images have so many channels at most: grey values, or colours with transparency."""
+
+
+def image_shape(columns: Sequence[str], source: str) -> tuple[int, int, int]:
+    """Height, width and channels of the images whose pixels are these columns, which say their places.
+
+    Raises DataError for columns that are no images, or where the channels come first.
+
+    >>> image_shape(["x[0, 0]", "x[0, 1]", "x[0, 2]", "x[1, 0]", "x[1, 1]", "x[1, 2]"], "x.npz")
+    (2, 3, 1)
+    """
+    shape = _grid(columns)
+    if len(shape) == 3 and shape[0] <= CHANNELS < shape[2]:
+        raise DataError(
+            "the channels of these images come first",
+            expected="images (rows, height, width, channels)",
+            got=f"(rows, {', '.join(map(str, shape))})",
+            where=source,
+            try_="numpy.savez(file, x=numpy.moveaxis(x, 1, -1), y=y)",
+        )
+    if len(shape) not in (2, 3):
+        raise DataError(
+            "these data are no images",
+            expected="x of shape (rows, height, width) or (rows, height, width, channels) in an NPZ file, or a folder "
+            "of pictures",
+            got=f"{quantity(len(columns), 'column')}: {', '.join(columns[:3])}" + (" …" if len(columns) > 3 else ""),
+            where=source,
+            try_="--model mlp, or numpy.savez(file, x=x.reshape(-1, 28, 28), y=y)",
+        )
+    height, width, channels = (*shape, 1)[:3]
+    return height, width, channels
+
+
+def _grid(columns: Sequence[str]) -> tuple[int, ...]:
+    """The sizes of the axes along which the columns lie, all places in order; () where they do not."""
+    found = [_PLACE.fullmatch(name) for name in columns]
+    places = [tuple(map(int, re.findall(r"\d+", match[2]))) for match in found if match]
+    heads = {match[1] for match in found if match}
+    if len(places) < len(columns) or len(heads) != 1 or len(set(map(len, places))) != 1:
+        return ()
+    shape = tuple(n + 1 for n in places[-1])
+    return shape if prod(shape) == len(places) and places == list(product(*map(range, shape))) else ()
