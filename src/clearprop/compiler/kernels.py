@@ -70,10 +70,14 @@ class Kernel:
 
 
 def is_cheap(op: Statement) -> bool:
-    """Whether computing a map again costs less than keeping its value: operators and choices alone."""
-    text = op.equation.primitive.numba
+    """Whether computing a map again costs less than keeping its value."""
+    return op.kind == "map" and is_cheap_text(op.equation.primitive.numba)
+
+
+def is_cheap_text(text: str) -> bool:
+    """Whether an elementwise operation is one of operators and choices alone."""
     calls = set(re.findall(r"([a-z_]\w*)}?\(", text))
-    return op.kind == "map" and calls <= {"maximum", "minimum", "abs", "dtype"} and "/" not in text
+    return calls <= {"maximum", "minimum", "abs", "dtype"} and "/" not in text
 
 
 class Emitter:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from clearprop.compiler.loop_residuals import with_residuals
 from clearprop.primitives import REGISTRY
 from clearprop.program.ir import Builder, Equation, Program, Var, holds_programs, prune, tracing
 from clearprop.program.operation import Operation
@@ -31,7 +32,7 @@ def lower(program: Program, around: frozenset[int] = frozenset()) -> Program:
     around  as `program.ir.trace` takes it: bodies of composites may read what variables outside hold
     """
     # twice: bodies of composites only become visible, and constants in them only meet, once they are written out
-    return _retrace(_retrace(program, around, expand=True), around, expand=False)
+    return with_residuals(_retrace(_retrace(program, around, expand=True), around, expand=False))
 
 
 def _retrace(program: Program, around: frozenset[int], *, expand: bool) -> Program:

@@ -51,7 +51,8 @@ def scan(
     remat    with derivatives, keep the carries of about 2·√n steps instead of n, and take each step once more
 
     The step is traced once, whatever the length.  Arrays that it reads from around it are differentiated like
-    arguments.  For derivatives the carries before each step are kept, and nothing else.
+    arguments.  For derivatives the carries before each step are kept, and nothing else; a compiled function also keeps
+    what is dear to compute again (products, functions), unless `remat`.
 
     Raises ArgumentError if the step does not return a pair or changes the carry's structure, ShapeError or DTypeError
     if it changes a shape or dtype, ShapeError if lengths differ.
