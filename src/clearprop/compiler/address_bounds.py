@@ -54,7 +54,7 @@ def _accesses(op: Statement) -> Iterator[Access]:
     yield from (r for r in op.reads if isinstance(r, Access) and isinstance(r.base, Var))
     if op.kind in ("map", "reduce"):
         kept = tuple(n for k, n in enumerate(op.domain) if k not in op.reduced)
-        yield Access(op.out, kept, op.write)
+        yield Access(op.into or op.out, kept, op.write, op.offset)
 
 
 def _require_range(base: Var, low: int, high: int, number: Number) -> None:

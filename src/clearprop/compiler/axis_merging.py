@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from clearprop.compiler.array_access import Access
@@ -64,4 +65,4 @@ def _merge_operation(op: Statement, k: int) -> Statement:
     kept = [axis for axis in range(len(op.domain)) if axis not in op.reduced]
     at = kept.index(k) if k in kept else None
     write = op.write if at is None else (*op.write[:at], *op.write[at + 1 :])
-    return Statement(op.equation, op.kind, _join_dims(op.domain, k), reads, reduced, write)
+    return replace(op, domain=_join_dims(op.domain, k), reads=reads, reduced=reduced, write=write)

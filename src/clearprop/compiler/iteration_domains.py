@@ -22,7 +22,8 @@ class Statement:
 
     `kind` is map, reduce, product or special; `reads` are accesses over the domain (or literals); `reduced` are the
     positions in the domain that a reduction takes together; `write` are the output's strides over the domain's axes
-    (over those that remain, for a reduction).
+    (over those that remain, for a reduction).  A part of an array that parts are joined to may be written where it
+    stands there: `into` that array, from `offset` on.
     """
 
     equation: Equation
@@ -31,6 +32,8 @@ class Statement:
     reads: list[Any]
     reduced: tuple[int, ...] = ()
     write: tuple[Any, ...] = ()
+    into: Var | None = None
+    offset: Any = 0
 
     @functools.cached_property
     def key(self) -> tuple[Any, ...]:

@@ -244,13 +244,17 @@ class Emitter:
         held = self.buffer(base)
         return self.parameter("array", held, "a", dtype_name(base.dtype), offset)
 
+    def element(self, op: Statement, row: bool) -> str:
+        """Where in memory an operation writes."""
+        return f"{self.array(op.out, op.offset)}[{self.index(op.write, row)}]"
+
     def later(self, base: Var, stage: int) -> str:
         """A full value that a later stage of the same row needs: in memory, computed again, or kept in a row."""
         # cheapest first: memory that is written anyway and still in the first cache; a few operations once more; a
         # scratch row as long as the last axis
         op = self.makers[base]
         if base in self.stored:
-            return f"{self.array(base)}[{self.index(op.write, False)}]"
+            return self.element(op, False)
         again = self.again(op, stage, 3)
         if again is not None:
             return again
@@ -332,8 +336,7 @@ class Emitter:
         target.append(f"{name} = {text}")
         self.values[op.out] = (name, stage, "row" if row else "full")
         if op.out in self.stored:
-            store = f"{self.array(op.out)}[{self.index(op.write, row)}] = {name}"
-            self.stores.append((target, store))
+            self.stores.append((target, f"{self.element(op, row)} = {name}"))
 
     def _emit_reduce(self, op: Statement) -> None:
         stage = self.nest.stage[op]
@@ -346,7 +349,7 @@ class Emitter:
             name = self._total_of_row(op, text, stage)
             self.values[op.out] = (name, stage + 1, "row")
             if op.out in self.stored:
-                self.rows[stage + 1].append(f"{self.array(op.out)}[{self.index(op.write, True)}] = {name}")
+                self.rows[stage + 1].append(f"{self.element(op, True)} = {name}")
 
     def _finish_scalar(self, op: Statement, text: str) -> None:
         name = self.local(op.out)

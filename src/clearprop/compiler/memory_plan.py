@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,13 +42,15 @@ class Instruction:
 class MemoryPlan:
     """Everything about a program that does not depend on sizes and addresses.
 
-    `held` are the plans of the programs that its loops and branches hold.
+    `stored` are the variables that stand in memory; `held` are the plans of the programs that its loops and branches
+    hold.
     """
 
     program: Program
     instructions: list[Instruction]
     outputs: tuple[Any, ...]
     buffers: dict[Var, Var]
+    stored: set[Var] = field(default_factory=set)
     lifetimes: dict[Var, tuple[int, int]] = field(default_factory=dict)
     held: dict[Equation, list[MemoryPlan]] = field(default_factory=dict)
 
@@ -70,9 +73,11 @@ def make_plan(program: Program, donated: Mapping[int, int], *, called: bool = Fa
     in_place = _in_place(program, donated, {op.out: op for op in ops})
     computed = {o: v for v, o in shown.items()}
     outputs = [computed.get(o, o) for o in program.outputs if isinstance(o, Var)]
+    ops, joined = _with_parts_in_place(ops, outputs, in_place, shown)
     steps = Scheduler(ops, program.inputs, outputs, in_place).run()
-    plan = MemoryPlan(program, [], program.outputs, {**in_place, **shown})
     stored = _stored_in_memory(steps, outputs)
+    plan = MemoryPlan(program, [], program.outputs, {**in_place, **shown, **joined}, stored)
+    steps = [s for s in steps if isinstance(s, Nest) or s.equation.inputs[0] not in joined]
     for step in steps:
         plan.instructions.append(_instruction(step, stored, plan))
     plan.lifetimes = _lifetimes(steps, stored, plan, outputs)
@@ -196,11 +201,34 @@ def _in_place(program: Program, donated: Mapping[int, int], made: Mapping[Var, S
     return out
 
 
-def stored_variables(plan: MemoryPlan) -> set[Var]:
-    """The variables of a plan that stand in memory."""
-    computed = {o: v for v, o in plan.buffers.items()}
-    outputs = [computed.get(o, o) for o in plan.outputs if isinstance(o, Var)]
-    return _stored_in_memory([i.step for i in plan.instructions], outputs)
+def _with_parts_in_place(
+    ops: Sequence[Statement], outputs: Sequence[Var], in_place: Mapping[Var, Var], shown: Mapping[Var, Var]
+) -> tuple[list[Statement], dict[Var, Var]]:
+    """The operations, parts that are joined written where they stand in the whole; and in whose memory each part lives.
+
+    So it is where all parts are made by maps and read nowhere else: joining them is then no step of its own.
+    """
+    made, users = {op.out: op for op in ops}, Counter(base for op in ops for base in op.bases)
+    users.update([*outputs, *in_place])
+    joined: dict[Var, Var] = {}
+    for op in ops:
+        parts = op.equation.inputs
+        if not op.equation.primitive.facts.joins or len(set(parts)) < len(parts) or op.out in in_place:
+            continue
+        if all(v in made and made[v].kind == "map" and users[v] == 1 for v in parts):
+            joined.update(dict.fromkeys(parts, shown.get(op.out, op.out)))
+            made.update((part.out, part) for part in _places_of_parts(op, [made[v] for v in parts]))
+    return [made[op.out] for op in ops], joined
+
+
+def _places_of_parts(whole: Statement, parts: Sequence[Statement]) -> Iterator[Statement]:
+    """The parts, one after the other along an axis of the whole."""
+    strides, offset = contiguous_strides(whole.out.shape), 0
+    axis = whole.equation.params["axis"]
+    for part in parts:
+        write = tuple(s for n, s in zip(part.out.shape, strides, strict=True) if not is_one(n))
+        yield replace(part, write=write, into=whole.out, offset=offset)
+        offset = offset + part.out.shape[axis] * strides[axis]
 
 
 def _stored_in_memory(steps: Sequence[PlanStep], outputs: Sequence[Var]) -> set[Var]:

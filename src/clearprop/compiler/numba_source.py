@@ -14,7 +14,7 @@ from typing import Any
 from clearprop.compiler.control_text import control_lines
 from clearprop.compiler.iteration_domains import Statement
 from clearprop.compiler.kernels import Emitter, Kernel
-from clearprop.compiler.memory_plan import Instruction, MemoryPlan, make_plan, stored_variables
+from clearprop.compiler.memory_plan import Instruction, MemoryPlan, make_plan
 from clearprop.compiler.numpy_source import NumpySource, wrap_items
 from clearprop.program.ir import Equation, Program, Var
 from clearprop.shapes import Size
@@ -42,7 +42,7 @@ class _Writer:
         self.plan, self.name, self.prefix = plan, name, prefix
         self.sizes = NumpySource(plan.program, name)
         self.names = self.sizes.names
-        self.stored = stored_variables(plan)
+        self.stored = plan.stored
         self.functions: list[str] = []
         self.calls: list[str] = []
 

@@ -83,8 +83,7 @@ class UnrolledEmitter(Emitter):
             text = self.spelled(op, [self.operand(op, k, 0) for k in range(len(op.reads))])
             self.body.append(f"{names[-1]} = {text}")
             if op.out in self.stored:
-                place = f"{self.array(op.out)}[{self.index(op.write, row)}]"
-                self.stores.append((self.body, f"{place} = {names[-1]}"))
+                self.stores.append((self.body, f"{self.element(op, row)} = {names[-1]}"))
         self.each[op.out] = names * self.columns if row else names
 
     def _emit_reduce(self, op: Statement) -> None:
@@ -103,7 +102,7 @@ class UnrolledEmitter(Emitter):
         self.body.append(f"{name} = {total}")
         self.each[op.out] = [name] * self.columns
         if op.out in self.stored:
-            self.stores.append((self.body, f"{self.array(op.out)}[{self.index(op.write, True)}] = {name}"))
+            self.stores.append((self.body, f"{self.element(op, True)} = {name}"))
 
     def _accumulate_all(self, op: Statement, texts: Sequence[str]) -> None:
         """Running totals in registers: one, or one per column that is kept."""

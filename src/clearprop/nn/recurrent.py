@@ -229,8 +229,7 @@ class GRU(Recurrent, init=False):
 def _unroll(cell: RecurrentCell, x: Any, before: Any, mask: Any, *, reverse: bool) -> tuple[Any, Any]:
     """The outputs of a cell at every step, and its last state; what x contributes is computed for all steps at once."""
     n = len(x.shape)
-    inwards = cell.contribution(x)
-    inwards = permute_dims(inwards, (n - 2, *range(n - 2), n - 1))
+    inwards = cell.contribution(permute_dims(x, (n - 2, *range(n - 2), n - 1)))  # x is narrower than what it gives
     before = cell.zeros(x.shape[:-2], inwards.dtype) if before is None else before
     if mask is None:
         last, outputs = scan(lambda state, z: cell.output_and_state(z, state), before, inwards, reverse=reverse)
