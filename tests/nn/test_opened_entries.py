@@ -47,7 +47,7 @@ def test_a_random_entry_agrees_with_differences_and_its_sum_closes(number):
 SEQUENCE = np.random.default_rng(1).normal(size=(1, 3, 4))
 IMAGE = np.arange(1.0, 17.0).reshape(1, 4, 4, 1)
 SEEN = np.array([[True, True, False]])
-HIDDEN = "masked: scan leaves sum[0,2,0] out, and nothing that it gives depends on it"
+HIDDEN = "masked: scan leaves sum1[2,0,0] out, and nothing that it gives depends on it"
 SMALLER = "is the first of the largest in no window of max_pool"
 CELLS = [kind(4, 3, dtype=float, output="last") for kind in (nn.RNN, nn.LSTM, nn.GRU)]
 CAUSAL, PLAIN = (nn.MultiHeadAttention(4, 2, causal=causal, dtype=float) for causal in (True, False))

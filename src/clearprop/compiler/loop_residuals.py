@@ -14,7 +14,7 @@ each value that is kept one array for all steps.  What all steps have in common 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,10 +24,9 @@ from clearprop.program.types import PYTHON_SCALARS, Type
 from clearprop.shapes import dim_key
 
 
-def with_residuals(program: Program) -> Program:
-    """The program, its later loops reading what earlier ones have computed."""
+def with_residuals(program: Program, loops: Sequence[int]) -> Program:
+    """The program, its later loops reading what earlier ones have computed; `loops` are the places of its loops."""
     equations = list(program.equations)
-    loops = [k for k, eq in enumerate(equations) if eq.primitive.facts.control == "scan"]
     for earlier, later in itertools.combinations(loops, 2):
         if _follows(equations[later], equations[earlier]):
             _share(equations, earlier, later)
@@ -75,6 +74,7 @@ class _Match:
 
     def residuals(self) -> list[Var]:
         """The values of the later step that are to be read instead of computed again, each once."""
+        # three passes: what is dear, itself or by what it reads; what is asked for; from there back through views
         body, found = self.second.params["body"], dict[Var, None]()
         makers = {v: eq for eq in body.equations for v in eq.outputs}
         dear = set[Var]()

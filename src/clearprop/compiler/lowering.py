@@ -32,7 +32,9 @@ def lower(program: Program, around: frozenset[int] = frozenset()) -> Program:
     around  as `program.ir.trace` takes it: bodies of composites may read what variables outside hold
     """
     # twice: bodies of composites only become visible, and constants in them only meet, once they are written out
-    return with_residuals(_retrace(_retrace(program, around, expand=True), around, expand=False))
+    lowered = _retrace(_retrace(program, around, expand=True), around, expand=False)
+    loops = [k for k, eq in enumerate(lowered.equations) if eq.primitive.facts.control == "scan"]
+    return with_residuals(lowered, loops) if len(loops) > 1 else lowered
 
 
 def _retrace(program: Program, around: frozenset[int], *, expand: bool) -> Program:

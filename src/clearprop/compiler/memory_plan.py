@@ -69,6 +69,7 @@ def make_plan(program: Program, donated: Mapping[int, int], *, called: bool = Fa
     program, shown = _with_owned_outputs(program, donated, called)
     program = _with_plain_operands(program)
     found, work = resolve_accesses(program)
+    # what is settled before the schedule: whose memory a result takes over, and which parts stand in their whole
     ops = [statement(eq, found) for eq in work]
     in_place = _in_place(program, donated, {op.out: op for op in ops})
     computed = {o: v for v, o in shown.items()}
@@ -208,6 +209,7 @@ def _with_parts_in_place(
 
     So it is where all parts are made by maps and read nowhere else: joining them is then no step of its own.
     """
+    # all parts or none: a copy of some would run when the others are already there, in memory that is then read twice
     made, users = {op.out: op for op in ops}, Counter(base for op in ops for base in op.bases)
     users.update([*outputs, *in_place])
     joined: dict[Var, Var] = {}
