@@ -394,7 +394,7 @@ LAYERS = {
     "Convolutions and pools": ("convolution", "pooling"),
     "Normalisation": ("group_norms",),
     "Gates and learned activations": ("gates",),
-    "Networks of layers": ("combinations", "dropping", "ensembles"),
+    "Networks of layers": ("combinations", "dropping", "ensembles", "increasing"),
     "Changed images": ("augmentation",),
     "Embeddings and positions": ("embedding", "positions"),
     "Attention": ("attention",),

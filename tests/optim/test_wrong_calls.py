@@ -47,6 +47,7 @@ RIGHT = {
     "nn.parameter_count": (MODEL,), "nn.summary": (MODEL,),
     **{f"nn.{name}": (KEY, (3, 2)) for name in nn.INITIALISERS},
     "nn.Embedding": (4, 3), "nn.EmbeddingBag": (4, 3), "nn.LearnedPositions": (8, 4), "nn.SinusoidalPositions": (4,),
+    "nn.Increasing": (3,),
     "nn.MultiHeadAttention": (4, 2), "nn.TransformerBlock": (4, 2), "nn.causal_mask": (3,), "nn.rotary": (SEQUENCE,),
     "nn.length_mask": ([1, 2], 3), "nn.GroupNorm": (2, 4), "nn.InstanceNorm": (4,), "nn.RMSNorm": (3,),
     "nn.WeightNorm": (nn.Dense(3, 2),), "nn.Residual": ("relu",), "nn.Parallel": ("relu",),

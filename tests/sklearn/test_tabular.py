@@ -206,7 +206,9 @@ def test_parameters_are_settings_with_their_defaults(name):
     parameters = getattr(cl.sklearn, name)().get_params()
     settings = {setting_of(parameter) for parameter in parameters}
     assert settings - {"threads", "baseline", "verbose"} == set(CHOSEN) - (
-        {"class_weight", "threshold", "costs", "calibration"} if name == "TabularRegressor" else {"target_transform"}
+        {"class_weight", "threshold", "costs", "calibration"}
+        if name == "TabularRegressor"
+        else {"target_transform", "quantiles"}
     )
     assert {p for p in parameters if declared(p) and declared(p).suits and parameters[p] is not None} == set()
     doc = cl.sklearn.TabularClassifier.__doc__ + getattr(cl.sklearn, name).__doc__

@@ -141,8 +141,9 @@ def print_results(console: Console, parts: Mapping[str, Mapping[str, Any] | None
     ]
     if rows:
         remark = IN_DEVIATIONS if {"mae", "mse", "rmse"} & set(names) else ""
-        say(console, f"(means over {len(targets)} targets{remark})\n")
-        console.print(table(["target", "", *names], rows, right=range(2, len(names) + 2)))
+        several = "quantiles" if "below" in names else "targets"
+        say(console, f"(means over {len(targets)} {several}{remark})\n")
+        console.print(table([several[:-1], "", *names], rows, right=range(2, len(names) + 2)))
 
 
 def print_json(event: Event) -> None:

@@ -187,8 +187,8 @@ def _write_rows(
             classes = [spreadsheet_text(name, quote_formulas) for name in fitted.class_names]
             kept = [column.name for column in encoded.kept]
             require_names(keep, tuple(kept), "--keep", data)
-            clear = [spreadsheet_text(name, quote_formulas) for name in fitted.target.names]
-            doubles = zip(clear, fitted.target.names, strict=True)
+            clear = [spreadsheet_text(name, quote_formulas) for name in run.target_names]
+            doubles = zip(clear, run.target_names, strict=True)
             targets = [f"predicted {told}" if name in kept else told for told, name in doubles]
             heads = ["row", *(spreadsheet_text(name, quote_formulas) for name in kept), *targets]
             ends = [] if interval is None else [f"{targets[0]} from", f"{targets[0]} to"]
@@ -222,7 +222,7 @@ def _rows(
             words = (spreadsheet_text(name, quote_formulas) for name in said)
             yield [*head, *words, *(f"{p:.4f}" for p in share)]
     else:
-        numbers = run.values(outputs)[:, : fitted.outputs]
+        numbers = run.values(outputs)[:, : len(run.target_names)]
         if interval is not None:
             numbers = np.concatenate([numbers, run.interval_around(numbers[:, 0], interval)], axis=1)
         told = ([in_digits(number, 6) for number in row] for row in numbers)

@@ -341,11 +341,12 @@ def _tell_plan(job: Job, asked: Mapping[str, Any], full: Settings) -> None:
 
 def _network_text(job: Job, full: Settings) -> str:
     """The sizes of the network, from its inputs to its outputs."""
-    inputs, outputs = job.data.told["features"], job.model.layers[-1].bias.shape[0]
+    outputs = [layer.weight.shape[1] for layer in job.model.layers if isinstance(layer, nn.Dense)]
+    inputs = job.data.told["features"]
     if full.model == "conv":
         height, width, channels = job.model.layers[0].shape
         inputs = f"{height} × {width} × {channels}, convolutions"
-    return " → ".join(map(str, [inputs, *full.hidden, outputs]))
+    return " → ".join(map(str, [inputs, *full.hidden, outputs[-1]]))
 
 
 def _tell_run(run: Run) -> None:

@@ -103,6 +103,7 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.nn.group_norms import InstanceNorm as InstanceNorm
     from clearprop.nn.group_norms import RMSNorm as RMSNorm
     from clearprop.nn.group_norms import WeightNorm as WeightNorm
+    from clearprop.nn.increasing import Increasing as Increasing
     from clearprop.nn.pooling import AdaptivePool as AdaptivePool
     from clearprop.nn.pooling import AvgPool as AvgPool
     from clearprop.nn.pooling import GlobalPool as GlobalPool
@@ -130,6 +131,7 @@ else:
         "further_losses": "contrastive cosine_distance gaussian_nll hinge kl_divergence multi_margin nll triplet",
         "gates": "GLU PReLU SwiGLU",
         "group_norms": "GroupNorm InstanceNorm RMSNorm WeightNorm",
+        "increasing": "Increasing",
         "pooling": "AdaptivePool AvgPool GlobalPool MaxPool Upsample",
         "positions": "LearnedPositions SinusoidalPositions causal_mask length_mask rotary",
         "recurrent": "GRU LSTM RNN",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from clearprop.errors import ArgumentError, user_line
+import numpy as np
+
+from clearprop.errors import ArgumentError, DTypeError, ShapeError, user_line
+from clearprop.shapes import same
 
 
 @dataclass(frozen=True)
@@ -15,23 +19,32 @@ class SetLoss:
     """A loss with settings of its own, as its text says them: `huber:delta=2.0`.
 
     >>> import clearprop as cl
-    >>> cl.nn.loss_named("huber:2").name
-    'huber:delta=2.0'
+    >>> cl.nn.loss_named("huber:2").name, cl.nn.loss_named("pinball:0.1,0.9").name
+    ('huber:delta=2.0', 'pinball:quantile=0.1,0.9')
     """
 
     function: Callable[..., Any]
-    settings: tuple[tuple[str, float], ...]
+    settings: tuple[tuple[str, float | tuple[float, ...]], ...]
 
     @property
     def name(self) -> str:
         """The text that gives this loss again."""
-        return f"{self.function.__name__}:" + ",".join(f"{key}={value!r}" for key, value in self.settings)
+        told = (f"{key}={','.join(map(repr, _as_tuple(value)))}" for key, value in self.settings)
+        return f"{self.function.__name__}:" + ",".join(told)
 
     def __call__(self, prediction: Any, target: Any, **more: Any) -> Any:
         """The loss with its settings; `more` are reduction and sample_weight."""
         return self.function(prediction, target, **dict(self.settings), **more)
 
 
+def _as_tuple(value: Any) -> tuple[float, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+SHORT = {"quantile": "pinball:quantile"}
+"""Words that stand for a loss with a setting."""
+PINBALL = ("pinball", *SHORT)
+"""The names of the pinball loss."""
 FUNCTIONS_ONLY = {
     "nll": "loss=cl.nn.nll, for outputs of log_softmax; of logits, 'cross_entropy' is the same",
     "kl_divergence": "loss=cl.nn.kl_divergence, for outputs of log_softmax and probabilities as targets",
@@ -58,7 +71,10 @@ def function_only(name: str, known: Iterable[str], where: str) -> ArgumentError:
 
 def with_settings(function: Callable[..., Any], text: str) -> SetLoss:
     """The loss with the settings that stand behind the colon of its text.  Raises ArgumentError for others."""
-    settings = [_setting_of(text, function, item) for item in text.partition(":")[2].split(",")]
+    said = text.partition(":")[2]
+    if function.__name__ in PINBALL and "," in said:
+        return SetLoss(function, (("quantile", require_quantiles(said.removeprefix("quantile=").split(","))),))
+    settings = [_setting_of(text, function, item) for item in said.split(",")]
     if len(dict(settings)) < len(settings):
         raise ArgumentError(
             f"the loss {text!r} has a setting twice",
@@ -87,4 +103,115 @@ def _setting_of(text: str, function: Callable[..., Any], item: str) -> tuple[str
         got=repr(item),
         where=user_line(),
         try_=f"{word}:{known[0]}=0.5" if known else word,
+    )
+
+
+def numbers_in(text: str) -> tuple[float, ...]:
+    """The numbers of a setting, `0.1,0.9` or `quantile=0.1,0.9`.
+
+    >>> numbers_in("quantile=0.1,0.9")
+    (0.1, 0.9)
+    """
+    return tuple(map(float, text.rpartition("=")[2].split(",")))
+
+
+def require_quantiles(asked: Any) -> tuple[float, ...]:
+    """Quantiles as numbers, `0.1,0.5,0.9` or a list.  Raises ArgumentError for others than rise between 0 and 1.
+
+    >>> require_quantiles("0.1, 0.5"), require_quantiles([0.9])
+    ((0.1, 0.5), (0.9,))
+    """
+    try:
+        found = numbers_in(asked) if isinstance(asked, str) else tuple(map(float, np.atleast_1d(asked).tolist()))
+    except (TypeError, ValueError):
+        found = ()
+    within = bool(found) and 0 < min(found) <= max(found) < 1
+    if not within or any(a >= b for a, b in itertools.pairwise(found)):
+        raise ArgumentError(
+            "these are no quantiles",
+            expected="numbers above 0 and below 1 that rise",
+            got=f"{asked!r:.80}",
+            where=user_line(),
+            try_=",".join(f"{q:g}" for q in (sorted(set(found)) if within else (0.1, 0.5, 0.9))),
+        )
+    return found
+
+
+def loss_of_quantiles(loss: Any, quantiles: Any) -> Any:
+    """The text of the loss that learns these quantiles, where some are asked for beside a loss; else the loss itself.
+
+    Raises ArgumentError for another loss than pinball, and for one that says other quantiles.
+
+    >>> loss_of_quantiles("pinball", [0.1, 0.9]), loss_of_quantiles(None, "0.5"), loss_of_quantiles("mse", None)
+    ('pinball:quantile=0.1,0.9', 'pinball:quantile=0.5', 'mse')
+    """
+    if quantiles is None:
+        return loss
+    found = require_quantiles(quantiles)
+    asked = loss.__name__ if callable(loss) and getattr(loss, "__name__", "") in PINBALL else loss
+    if asked is not None and asked not in PINBALL and not _says(asked, found):
+        raise ArgumentError(
+            "quantiles are learned by the pinball loss",
+            expected="the loss pinball, or none",
+            got=f"the loss {asked!r:.60}, and the quantiles {','.join(f'{q:g}' for q in found)}",
+            where=user_line(),
+            try_="--loss pinball, or loss='pinball'",
+        )
+    return "pinball:quantile=" + ",".join(map(repr, found))
+
+
+def _says(loss: Any, quantiles: tuple[float, ...]) -> bool:
+    """Whether a loss is the text of pinball with these quantiles."""
+    word, _, rest = loss.partition(":") if isinstance(loss, str) else ("", "", "")
+    return word in PINBALL and require_quantiles(rest.removeprefix("quantile=")) == quantiles
+
+
+def too_few_answers(shape: Any, quantiles: int) -> ShapeError:
+    """The error for predictions without an answer for each quantile."""
+    return ShapeError(
+        f"pinball of {quantiles} quantiles needs as many answers",
+        expected=f"predictions (…, {quantiles})",
+        got=f"predictions {shape}",
+        where=user_line(),
+        try_=f"a last layer of {quantiles} outputs",
+    )
+
+
+def remedy_for_shapes(prediction: Any, target: Any) -> str:
+    """What to try where predictions and targets have different shapes."""
+    if len(prediction) == len(target) + 1 and same(prediction[-1], 1):
+        return "prediction[..., 0]: drop the axis of size 1"
+    if len(target) == len(prediction) + 1 and same(target[-1], 1):
+        return "target[..., 0]: drop the axis of size 1"
+    return "check the number of outputs of the last layer"
+
+
+def unsuitable_setting(headline: str, expected: str, remedy: str = "", **got: Any) -> ArgumentError:
+    """The error for a setting of a loss that is out of its range."""
+    ((name, value),) = got.items()
+    return ArgumentError(headline, expected=expected, got=f"{name} = {value!r}", where=user_line(), try_=remedy)
+
+
+def one_output(name: str, shape: Any) -> ShapeError:
+    """The error for logits of one class."""
+    return ShapeError(
+        f"{name} over one output is 0, whatever the network says",
+        expected="logits of shape (…, classes), two classes or more",
+        got=f"logits of shape {tuple(shape)}",
+        where=user_line(),
+        try_="one output per class; binary_cross_entropy for one output and two classes, mse for a number",
+    )
+
+
+def label_shape(name: str, logits: Any, labels: Any, *, whole: bool) -> ShapeError | DTypeError:
+    """The error for labels whose shape or dtype does not fit the logits."""
+    kind: type[ShapeError | DTypeError] = DTypeError if whole else ShapeError
+    extra = len(labels.shape) == len(logits.shape) and same(labels.shape[-1], 1)
+    return kind(
+        f"{name} cannot compare logits {logits.shape} with labels {labels.shape} of {labels.dtype.name}",
+        expected=f"integers of shape {logits.shape[:-1]}"
+        + ("" if name == "focal" else f", or probabilities of shape {logits.shape}"),
+        got=f"{labels.dtype.name} of shape {labels.shape}",
+        where=user_line(),
+        try_="labels.astype(int)" if whole else "labels[..., 0]: drop the axis of size 1" if extra else "",
     )

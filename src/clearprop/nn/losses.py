@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 from clearprop.arrays.tensor import asarray
-from clearprop.errors import ArgumentError, DTypeError, ShapeError, checked_call, unknown_name, user_line
+from clearprop.errors import ShapeError, checked_call, unknown_name, user_line
 from clearprop.nn.argument_checks import is_number, require_fraction
-from clearprop.nn.loss_text import FUNCTIONS_ONLY, function_only, with_settings
+from clearprop.nn.loss_text import (
+    FUNCTIONS_ONLY,
+    PINBALL,
+    SHORT,
+    function_only,
+    label_shape,
+    numbers_in,
+    one_output,
+    remedy_for_shapes,
+    require_quantiles,
+    too_few_answers,
+    unsuitable_setting,
+    with_settings,
+)
 from clearprop.program.ir import shape_of
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import raw
@@ -77,26 +92,51 @@ def huber(
 
 @checked_call
 def pinball(
-    prediction: Any, target: Any, *, quantile: float = 0.5, reduction: str = "mean", sample_weight: Any = None
+    prediction: Any,
+    target: Any,
+    *,
+    quantile: float | Sequence[float] = 0.5,
+    reduction: str = "mean",
+    sample_weight: Any = None,
 ) -> Any:
     """Mean of max(q·e, (q − 1)·e) with e = target − prediction, least at the q-quantile (Koenker & Bassett 1978).
 
     prediction, target, reduction, sample_weight  as in `mse`
-    quantile  q, the share of targets that shall lie below the prediction: above 0, below 1
+    quantile  q, the share of targets that shall lie below the prediction: above 0, below 1; or several that rise, one
+              for each entry of the prediction's last axis, which the target lacks, or has once
 
     Its derivative by the prediction is −q where the target lies above it, 1 − q where it lies below.
 
     >>> import clearprop as cl
     >>> cl.nn.pinball(cl.tensor([1.0, 1.0]), cl.tensor([2.0, 0.0]), quantile=0.9)
     Tensor(0.5)
+    >>> cl.nn.pinball(cl.tensor([[1.0, 3.0]]), cl.tensor([2.0]), quantile=[0.1, 0.9], reduction="none")
+    Tensor([[0.1, 0.1]])
     """
-    if not is_number(quantile) or not 0 < quantile < 1:
+    if isinstance(quantile, list | tuple):
+        return _several_quantiles(asarray(prediction), asarray(target), quantile, reduction, sample_weight)
+    if not is_number(quantile) or not 0 < quantile < 1:  # type: ignore[operator]  # a number by now
         raise unsuitable_setting(
             "pinball needs a quantile", "0 < quantile < 1 (default 0.5, the median)", quantile=quantile
         )
     prediction, target = pair_of_numbers("pinball", prediction, target)
+    below, q = target - prediction, float(quantile)  # type: ignore[arg-type]  # as above
+    return reduce_loss("pinball", maximum(q * below, (q - 1) * below), reduction, sample_weight)
+
+
+def _several_quantiles(prediction: Any, target: Any, asked: Sequence[float], reduction: str, weight: Any) -> Any:
+    """The loss of an answer for each quantile, `(…, quantiles)`, about one target."""
+    shares = require_quantiles(asked)
+    shape = shape_of(prediction)
+    if not shape or not same(shape[-1], len(shares)):
+        raise too_few_answers(shape, len(shares))
+    column = reshape(target, (*shape[:-1], 1)) if shapes_agree(shape_of(target), shape[:-1]) else target
+    if shapes_agree(shape_of(column), (*shape[:-1], 1)):
+        target = broadcast_to(column, shape)
+    prediction, target = pair_of_numbers("pinball", prediction, target)
+    q = asarray(np.array(shares), dtype=type_of(raw(prediction)).dtype)
     below = target - prediction
-    return reduce_loss("pinball", maximum(quantile * below, (quantile - 1) * below), reduction, sample_weight)
+    return reduce_loss("pinball", maximum(q * below, (q - 1.0) * below), reduction, weight)
 
 
 @checked_call
@@ -215,7 +255,7 @@ def focal(logits: Any, labels: Any, *, gamma: float = 2.0, reduction: str = "mea
         )
     logits, labels = asarray(logits), asarray(labels)
     if is_floating(labels.dtype) and logits.shape:
-        raise _label_shape("focal", logits, labels, whole=shapes_agree(logits.shape[:-1], labels.shape))
+        raise label_shape("focal", logits, labels, whole=shapes_agree(logits.shape[:-1], labels.shape))
     loss = losses.softmax_cross_entropy_(logits, checked_labels("focal", logits, labels))
     return reduce_loss("focal", pow(-expm1(-loss), gamma) * loss, reduction, sample_weight)
 
@@ -255,7 +295,6 @@ CLASS_LOSSES: dict[str, Callable[..., Any]] = {f.__name__: f for f in (cross_ent
 """The losses that compare logits with labels."""
 LOSSES = NUMBER_LOSSES | CLASS_LOSSES
 """All losses by name."""
-_SHORT = {"quantile": "pinball:quantile"}
 
 
 @checked_call
@@ -273,8 +312,8 @@ def loss_named(name: str) -> Any:
     Tensor(1.5)
     """
     word, _, rest = name.partition(":") if isinstance(name, str) else (name, "", "")
-    if isinstance(word, str) and word in _SHORT and rest:
-        return loss_named(f"{_SHORT[word]}={rest.removeprefix('quantile=')}")
+    if isinstance(word, str) and word in SHORT and rest:
+        return loss_named(f"{SHORT[word]}={rest.removeprefix('quantile=')}")
     if isinstance(word, str) and word in FUNCTIONS_ONLY:
         raise function_only(word, LOSSES, user_line())
     if not isinstance(word, str) or word not in LOSSES:
@@ -282,7 +321,9 @@ def loss_named(name: str) -> Any:
     if not rest:
         return LOSSES[word]
     made = with_settings(LOSSES[word], name)
-    made([[0.0, 0.0]], [1] if word in ("cross_entropy", "focal") else [[1.0, 1.0]])  # refuses what is out of its range
+    outputs = [0.0] * max(2, len(quantiles_of(made.name)))
+    labels = word in ("cross_entropy", "focal")
+    made([outputs], [1] if labels else [[1.0] * len(outputs)])  # refuses what is out of its range
     return made
 
 
@@ -293,7 +334,7 @@ def loss_task(name: str) -> Literal["classes", "numbers"] | None:
     ('classes', 'numbers', None)
     """
     word = name.partition(":")[0]
-    word = _SHORT.get(word, word).partition(":")[0]
+    word = SHORT.get(word, word).partition(":")[0]
     return "classes" if word in CLASS_LOSSES else "numbers" if word in NUMBER_LOSSES else None
 
 
@@ -303,8 +344,7 @@ def task_under(task: str, loss: object) -> str:
     >>> task_under("auto", "poisson"), task_under("auto", "focal"), task_under("classification", "mse")
     ('regression', 'auto', 'classification')
     """
-    of_numbers = isinstance(loss, str) and loss_task(loss) == "numbers"
-    return "regression" if task == "auto" and of_numbers else task
+    return "regression" if task == "auto" and isinstance(loss, str) and loss_task(loss) == "numbers" else task
 
 
 def has_log_link(name: str) -> bool:
@@ -325,14 +365,26 @@ def is_binary(name: str) -> bool:
     return name.partition(":")[0] == "binary_cross_entropy"
 
 
-def quantile_of(name: str) -> float | None:
-    """The quantile that the loss of that name, or text, learns; None for other losses.
+def quantiles_of(name: str) -> tuple[float, ...]:
+    """The quantiles that the loss of that name, or text, learns, an output for each; none for other losses.
 
-    >>> quantile_of("pinball:quantile=0.9"), quantile_of("pinball"), quantile_of("quantile:0.2"), quantile_of("mse")
-    (0.9, 0.5, 0.2, None)
+    >>> [quantiles_of(name) for name in ("pinball:quantile=0.1,0.9", "pinball", "quantile:0.2", "mse")]
+    [(0.1, 0.9), (0.5,), (0.2,), ()]
     """
     word, _, rest = name.partition(":")
-    return float(rest.rpartition("=")[2] or 0.5) if word in ("pinball", *_SHORT) else None
+    if word not in PINBALL:
+        return ()
+    return numbers_in(rest) if rest else (0.5,)
+
+
+def several_quantiles_of(name: object) -> tuple[float, ...]:
+    """The quantiles that a loss learns side by side; none where it learns one.
+
+    >>> several_quantiles_of("pinball:0.1,0.9"), several_quantiles_of("pinball:0.9"), several_quantiles_of(None)
+    ((0.1, 0.9), (), ())
+    """
+    found = quantiles_of(name) if isinstance(name, str) else ()
+    return found if len(found) > 1 else ()
 
 
 # ------------------------------------------------------------------------------------------------- checks
@@ -350,7 +402,7 @@ def same_shaped_pair(name: str, prediction: Any, target: Any) -> tuple[Any, Any]
             expected="predictions and targets of one shape",
             got=f"{prediction.shape} and {target.shape}",
             where=user_line(),
-            try_=_remedy(prediction.shape, target.shape),
+            try_=remedy_for_shapes(prediction.shape, target.shape),
         )
     return prediction, target
 
@@ -361,20 +413,6 @@ def pair_of_numbers(name: str, prediction: Any, target: Any) -> tuple[Any, Any]:
     if not is_floating(prediction.dtype):
         prediction = prediction.astype(target.dtype if is_floating(target.dtype) else float)
     return prediction, target if is_floating(target.dtype) else target.astype(prediction.dtype)
-
-
-def _remedy(prediction: Any, target: Any) -> str:
-    if len(prediction) == len(target) + 1 and same(prediction[-1], 1):
-        return "prediction[..., 0]: drop the axis of size 1"
-    if len(target) == len(prediction) + 1 and same(target[-1], 1):
-        return "target[..., 0]: drop the axis of size 1"
-    return "check the number of outputs of the last layer"
-
-
-def unsuitable_setting(headline: str, expected: str, remedy: str = "", **got: Any) -> ArgumentError:
-    """The error for a setting of a loss that is out of its range."""
-    ((name, value),) = got.items()
-    return ArgumentError(headline, expected=expected, got=f"{name} = {value!r}", where=user_line(), try_=remedy)
 
 
 def checked_labels(name: str, logits: Any, labels: Any) -> Any:
@@ -389,36 +427,13 @@ def checked_labels(name: str, logits: Any, labels: Any) -> Any:
         )
     classes = logits.shape[-1]
     if same(classes, 1):
-        raise _one_output(name, logits.shape)
+        raise one_output(name, logits.shape)
     if not is_floating(labels.dtype):
         if not shapes_agree(logits.shape[:-1], labels.shape):
-            raise _label_shape(name, logits, labels, whole=False)
+            raise label_shape(name, logits, labels, whole=False)
     elif not shapes_agree(logits.shape, labels.shape):
-        raise _label_shape(name, logits, labels, whole=shapes_agree(logits.shape[:-1], labels.shape))
+        raise label_shape(name, logits, labels, whole=shapes_agree(logits.shape[:-1], labels.shape))
     return require_classes(labels, classes, name)
-
-
-def _one_output(name: str, shape: Any) -> ShapeError:
-    return ShapeError(
-        f"{name} over one output is 0, whatever the network says",
-        expected="logits of shape (…, classes), two classes or more",
-        got=f"logits of shape {tuple(shape)}",
-        where=user_line(),
-        try_="one output per class; binary_cross_entropy for one output and two classes, mse for a number",
-    )
-
-
-def _label_shape(name: str, logits: Any, labels: Any, *, whole: bool) -> ShapeError | DTypeError:
-    kind: type[ShapeError | DTypeError] = DTypeError if whole else ShapeError
-    extra = len(labels.shape) == len(logits.shape) and same(labels.shape[-1], 1)
-    return kind(
-        f"{name} cannot compare logits {logits.shape} with labels {labels.shape} of {labels.dtype.name}",
-        expected=f"integers of shape {logits.shape[:-1]}"
-        + ("" if name == "focal" else f", or probabilities of shape {logits.shape}"),
-        got=f"{labels.dtype.name} of shape {labels.shape}",
-        where=user_line(),
-        try_="labels.astype(int)" if whole else "labels[..., 0]: drop the axis of size 1" if extra else "",
-    )
 
 
 def reduce_loss(name: str, loss: Any, reduction: str, sample_weight: Any) -> Any:

@@ -49,7 +49,7 @@ def _answer(run: Run, held: Held, row: int) -> str:
     if held.labels_each:
         said_each, true_each = (_label_names(held, flags) for flags in (held.outputs[row] > 0, _true_labels(held, row)))
         return f"taken to have {said_each}" + (f", has {true_each}" if said_each != true_each else ", which is right")
-    predicted, known = (in_units(run, v.reshape(1, -1))[0].tolist() for v in (held.outputs[row], held.y[row]))
+    predicted, known = (in_units(run, v.reshape(1, -1))[0].tolist() for v in (held.outputs[row], held.targets[row]))
     told = [f"predicted {amount_text(p)}, is {amount_text(k)}" for p, k in zip(predicted, known, strict=True)]
     if len(run.target_names) < 2:
         return "; ".join(told)
@@ -86,7 +86,7 @@ def _explain_answer(run: Run, held: Held, row: int) -> tuple[Explanation, str]:
         told = f"What the output of {held.labels_each[worst]} hangs on, the most wrong one"
         return found, f"{told}: its gradient by each input, the largest effects first."
     if not held.classes or held.outputs.shape[1] == 1:
-        place = int(np.argmax(np.abs(held.outputs[row] - held.y[row].reshape(-1)))) if not held.classes else 0
+        place = int(np.argmax(np.abs(held.outputs[row] - held.targets[row]))) if not held.classes else 0
         found = _opened_by_input(lambda x: outputs_as_predicted(model, x[None])[0, place], x)
         output = "the output" if held.outputs.shape[1] == 1 else _output_name(run, place)
         return found, f"What {output} hangs on: its gradient by each input, the largest effects first."

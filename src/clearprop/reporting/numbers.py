@@ -57,6 +57,11 @@ class Held:
         return str(place) if self.rows is None else self.rows.text(place)
 
     @property
+    def targets(self) -> NDArray[Any]:
+        """The target of every output, `(rows, outputs)`: quantiles are answers about the same one."""
+        return np.broadcast_to(self.y.reshape(len(self.y), -1), self.outputs.shape)
+
+    @property
     def probabilities(self) -> NDArray[np.float64]:
         """The probability of every class, `(rows, classes)`."""
         if self.outputs.shape[-1] > 1:
@@ -190,7 +195,7 @@ def losses_by_row(held: Held) -> NDArray[np.float64]:
     if held.classes:
         shares = held.probabilities[np.arange(len(held.x)), held.labels]
         return np.asarray(-np.log(np.maximum(shares, 1e-300)))
-    difference = held.outputs - held.y.reshape(held.outputs.shape)
+    difference = held.outputs - held.targets
     return np.asarray(np.mean(np.square(difference), axis=1))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -161,13 +162,14 @@ def _results_by_target(given: Mapping[str, Mapping[str, Any]]) -> str:
     if not targets:
         return ""
     names = list(dict.fromkeys(n for found in each.values() for values in found.values() for n in values))
+    places = itertools.product(targets, each.items())
     rows = [
         (f'<th scope="row">{html_text(target)}</th>', cell(part), *(_measure(n, found[target].get(n)) for n in names))
-        for target in targets
-        for part, found in each.items()
+        for target, (part, found) in places
     ]
-    told = f"<p>Above are means over the targets{IN_DEVIATIONS if 'mae' in names else ''}.</p>\n"
-    return told + html_table("results of each target", ("target", "part", *map(html_text, names)), rows)
+    several = "quantiles" if "below" in names else "targets"
+    told = f"<p>Above are means over the {several}{IN_DEVIATIONS if 'mae' in names else ''}.</p>\n"
+    return told + html_table(f"results of each {several[:-1]}", (several[:-1], "part", *map(html_text, names)), rows)
 
 
 def _quantity(number: int, what: str) -> str:
@@ -371,7 +373,7 @@ def _residuals(run: Run, held: Held, charts: Charts) -> str:
 
 def _residuals_of(run: Run, held: Held, charts: Charts, place: int) -> str:
     """Predictions and errors of one target."""
-    known_values, outputs = held.y.reshape(len(held.y), -1), held.outputs
+    known_values, outputs = held.targets, held.outputs
     true, said = (in_units(run, values)[:, place] for values in (known_values, outputs))
     residuals = said - true
     facts = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -14,6 +15,7 @@ from clearprop.data.readers.reading import words_of
 from clearprop.errors import ArgumentError, unknown_name
 from clearprop.files.strict_json import parse_json, read_text
 from clearprop.nn import loss_named
+from clearprop.nn.loss_text import loss_of_quantiles
 from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse
 from clearprop.runs.settings import (
@@ -64,12 +66,21 @@ def _weights(value: Any) -> Any:
     return {name.strip(): float(weight) for name, _, weight in pairs}
 
 
+def _numbers(value: Any) -> Any:
+    """Numbers of a file, or of Python, as the command line has them: `0.1,0.9`."""
+    if isinstance(value, float):
+        return str(value)
+    numbers = isinstance(value, list | tuple) and all(isinstance(item, float) for item in value)
+    return ",".join(map(repr, value)) if numbers else value
+
+
 _HINTS = get_type_hints(Settings)
 _OR_AUTO = ("lr", "threshold")
 # what is typed otherwise than it is kept: sizes in words, text for an optimizer, `auto` for a number
 _TYPED: Mapping[str, Any] = {
     "hidden": Annotated[tuple[int, ...], BeforeValidator(_sizes)],
     "memory": ByteSize | None,
+    "quantiles": Annotated[str | None, BeforeValidator(_numbers)],
     "class_weight": Annotated[
         Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None, BeforeValidator(_weights)
     ],
@@ -109,7 +120,7 @@ def settings_from(options: Mapping[str, Any], file: Path | None = None) -> dict[
         raise _mistake(problem, values, given, file) from None
     asked = {name: getattr(read, name) for name in values}
     _check_names(asked, given, file)
-    return asked
+    return _with_quantiles(asked, given, file)
 
 
 def read_config(file: Path) -> dict[str, Any]:
@@ -184,8 +195,24 @@ def _check_names(asked: Mapping[str, Any], given: Mapping[str, Any], file: Path 
 
 
 def _check_loss(text: str, where: str) -> None:
-    try:
+    with _said_at(where):
         loss_named(text)
+
+
+def _with_quantiles(asked: dict[str, Any], given: Mapping[str, Any], file: Path | None) -> dict[str, Any]:
+    """The settings, whose loss says what quantiles are learned where some are asked for."""
+    if asked.get("quantiles") is None:
+        return asked
+    with _said_at(place("quantiles", given, file)):
+        loss = loss_of_quantiles(asked.get("loss"), asked["quantiles"])
+    return {**asked, "loss": loss}
+
+
+@contextmanager
+def _said_at(where: str) -> Iterator[None]:
+    """Mistakes of what was asked for, with the place where it stands."""
+    try:
+        yield
     except ArgumentError as mistake:
         said = {name: getattr(mistake, name) for name in ("expected", "got", "try_")}
         raise ArgumentError(mistake.headline, **said, where=where) from None

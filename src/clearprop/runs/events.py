@@ -22,7 +22,7 @@ from clearprop.errors import ArgumentError, ClearpropError, user_line
 VERSION = 1
 """The version of the form of events."""
 
-SHARES = frozenset("accuracy balanced_accuracy auc average_precision f1 precision recall top_3".split())
+SHARES = frozenset("accuracy auc average_precision balanced_accuracy below coverage f1 precision recall top_3".split())
 """Metrics from 0 to 1, of which many runs reach 1."""
 
 Kind = Literal[

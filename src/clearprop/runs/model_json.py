@@ -25,9 +25,9 @@ Wanted = dict[str, tuple[str, tuple[int, ...]]]
 STANDARD = frozenset(
     "Activation AdaptivePool AvgPool BatchNorm Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d "
     "Dense Dropout Dropout2d DropPath Embedding EmbeddingBag Ensemble Flatten GlobalPool GLU GroupNorm GRU GRUCell "
-    "InstanceNorm LayerNorm LearnedPositions LSTM LSTMCell MaxPool MultiHeadAttention Parallel PiecewiseLinear PReLU "
-    "RandomCrop RandomFlip RandomShift Residual RMSNorm RNN RNNCell Sequential SinusoidalPositions SmoothClip SwiGLU "
-    "TransformerBlock Unflatten Upsample WeightNorm".split()
+    "Increasing InstanceNorm LayerNorm LearnedPositions LSTM LSTMCell MaxPool MultiHeadAttention Parallel "
+    "PiecewiseLinear PReLU RandomCrop RandomFlip RandomShift Residual RMSNorm RNN RNNCell Sequential "
+    "SinusoidalPositions SmoothClip SwiGLU TransformerBlock Unflatten Upsample WeightNorm".split()
 )
 """The modules that a file can describe, by their names in `cl.nn`, where those that a network has are loaded."""
 _REMAKE: dict[str, Callable[..., nn.Module]] = {
@@ -36,7 +36,7 @@ _REMAKE: dict[str, Callable[..., nn.Module]] = {
 }
 """How a module is made again whose constructor takes other arguments than its fields."""
 _OWN_FIELDS = frozenset(
-    "DropPath Dropout Dropout2d Ensemble Flatten GLU RandomCrop RandomFlip RandomShift SinusoidalPositions "
+    "DropPath Dropout Dropout2d Ensemble Flatten GLU Increasing RandomCrop RandomFlip RandomShift SinusoidalPositions "
     "SmoothClip Unflatten".split()
 )
 """The modules whose constructor takes their fields, and checks them."""

@@ -117,6 +117,18 @@ class Settings(DataSettings):
         changes=False,
         suits=True,
     )
+    quantiles: str | None = training_setting(
+        None,
+        "Quantiles to learn side by side by the pinball loss, such as 0.1,0.5,0.9: an answer for each, which never "
+        "cross.",
+        "numbers above 0 and below 1 that rise, with commas between them",
+        "0.1,0.5,0.9",
+        metavar="Q,…",
+        kept=False,
+        absent=True,
+        since="0.2",
+        changes=False,
+    )
     class_weight: str | dict[str, float] | None = training_setting(
         None,
         "balanced, so that rare classes weigh as much as frequent ones, or the weights of classes: yes=5,no=1.",

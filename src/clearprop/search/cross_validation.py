@@ -307,7 +307,8 @@ def _folds_of(
         for one in tested:
             found.append(one)
             watch(one)
-    told = [f"{what} {column.name}" for what in ("true", "predicted") for column in plan.table.targets]
+    told = [f"true {column.name}" for column in plan.table.targets]
+    told += [f"predicted {name}" for name in found[0].run.target_names]
     heads = ("repeat", "fold", "row", *told, *_probability_names(found[0].run))
     result = CrossValidation(tuple(found), heads, out)
     if out is not None:

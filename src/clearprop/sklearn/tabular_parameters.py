@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any, TypeVar
 
 from clearprop.data.target_transforms import TRANSFORMS
+from clearprop.nn.loss_text import loss_of_quantiles
 from clearprop.runs.settings import LARGEST_LAYER, RECIPES, SUITED, declaration_of, default_of
 from clearprop.sklearn.parameters import FLAG, Rule, check_parameters, either, layer_sizes, one_of, whole_from
 from clearprop.train import AUTO
@@ -15,13 +16,13 @@ from clearprop.train import AUTO
 _NAMES = {"lr": "learning_rate", "val": "validation"}
 """Settings whose parameter has a longer name than their option."""
 CHOSEN = (
-    "hidden", "activation", "dropout", "recipe", "pieces", "loss", "class_weight", "metric", "threshold", "costs",
-    "calibration", "optimizer", "lr", "epochs", "batch_size", "l1", "l2", "patience", "val", "split", "group", "drop",
-    "only", "kind", "missing", "target_transform", "seed",
+    "hidden", "activation", "dropout", "recipe", "pieces", "loss", "quantiles", "class_weight", "metric", "threshold",
+    "costs", "calibration", "optimizer", "lr", "epochs", "batch_size", "l1", "l2", "patience", "val", "split", "group",
+    "drop", "only", "kind", "missing", "target_transform", "seed",
 )  # fmt: skip
 """The settings that an estimator has as parameters."""
 _OF_CLASSES = ("class_weight", "threshold", "costs", "calibration")
-_OF_NUMBERS = ("target_transform",)
+_OF_NUMBERS = ("target_transform", "quantiles")
 _OR_AUTO = ("lr", "threshold")
 _OWN: Mapping[str, tuple[Any, Rule]] = {
     "threads": (None, either((lambda value: value is None, "None"), whole_from(1))),
@@ -49,6 +50,7 @@ _KINDS: Mapping[str, Callable[[Any], bool]] = {
     "target_transform": one_of(*TRANSFORMS)[0],
     "class_weight": lambda value: isinstance(value, str | Mapping),
     "costs": lambda value: isinstance(value, str | Mapping),
+    "quantiles": lambda value: isinstance(value, str | float | list | tuple),
     "drop": _are_words,
     "only": _are_words,
     "missing": _are_words,
@@ -135,4 +137,6 @@ def asked_settings(estimator: Any, names: Iterable[str]) -> dict[str, Any]:
     asked = {name: value for name, value in given.items() if value is not None}
     if "hidden" in asked:
         asked["hidden"] = tuple(map(int, layer_sizes(asked["hidden"])))
+    if "quantiles" in asked:
+        asked["loss"] = loss_of_quantiles(asked.get("loss"), asked.pop("quantiles"))
     return asked

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
+from sklearn.metrics import d2_pinball_score
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from clearprop.errors import checked_methods
-from clearprop.sklearn.parameters import ScoresRows, columns_of
+from clearprop.nn.losses import several_quantiles_of
+from clearprop.sklearn.parameters import ScoresRows, columns_of, require_arrays_of_rows
 from clearprop.sklearn.tabular import Tabular
 from clearprop.sklearn.tabular_parameters import with_settings
 
@@ -23,6 +25,7 @@ class TabularRegressor(ScoresRows, RegressorMixin, Tabular):  # type: ignore[mis
 
     Parameters and attributes are those of `TabularClassifier`, but for those of classes, and `target_transform`: "log"
     learns log(1 + y), "quantile" normal scores, "auto" what is clearly best on the rows that `validation` set aside.
+    `quantiles` such as [0.1, 0.5, 0.9] are learned side by side, and never cross.
     The loss is that of a standardised target; predictions are in the target's own unit.
 
     >>> import clearprop as cl
@@ -42,10 +45,21 @@ class TabularRegressor(ScoresRows, RegressorMixin, Tabular):  # type: ignore[mis
         return np.asarray(check_array(y, dtype=np.float64) if several else column_or_1d(y, warn=True))
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """The value of each row, (rows,), in the unit of y; of several targets (rows, targets)."""
+        """The value of each row, (rows,), in the unit of y; of several targets or quantiles (rows, several)."""
         check_is_fitted(self)
         values: NDArray[np.float64] = self.run_.predict(self._features(X, reset=False))
         return values
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R²; of several `quantiles` the mean of their D², 1 − pinball loss / that of the constant quantile."""
+        check_is_fitted(self)
+        quantiles = several_quantiles_of(self.run_.config.settings.loss)
+        if not quantiles:
+            return super().score(X, y, sample_weight)
+        require_arrays_of_rows(X, y, sample_weight, "score")
+        said = self.predict(X)
+        each = enumerate(quantiles)
+        return float(np.mean([d2_pinball_score(y, said[:, k], alpha=q, sample_weight=sample_weight) for k, q in each]))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -26,7 +26,7 @@ from clearprop.data.joint_target import JointTarget
 from clearprop.data.parts import Pair, Part, features_of
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import ArgumentError, DataError, ShapeError, unknown_name, user_line
-from clearprop.nn.losses import is_binary, loss_task
+from clearprop.nn.losses import is_binary, loss_task, quantiles_of, several_quantiles_of
 from clearprop.notation import number_text
 from clearprop.program.operands import admit_real, unsupported_error
 from clearprop.program.values import no_grad, raw
@@ -34,6 +34,7 @@ from clearprop.rules.activations import sigmoid
 from clearprop.rules.joining import concat
 from clearprop.rules.reductions import mean, softmax, sum
 from clearprop.runs.events import name_of_target
+from clearprop.train.joint_measures import MEDIAN, names_of_outputs
 from clearprop.train.metrics import (
     METRICS,
     Measure,
@@ -71,7 +72,14 @@ class Answers:
     @property
     def target(self) -> str:
         """What is predicted."""
-        return "output" if self.fitted is None else self.fitted.target.names[self.place]
+        names = names_of_outputs(() if self.fitted is None else self.fitted.target.names, self.loss)
+        return names[self.place] if names else "output"
+
+    @property
+    def is_one_of_several(self) -> bool:
+        """Whether there are answers about other targets, or other quantiles, beside this one."""
+        targets = () if self.fitted is None else self.fitted.target.names
+        return len(names_of_outputs(targets, self.loss)) > 1
 
     @property
     def labels(self) -> tuple[str, str] | None:
@@ -118,12 +126,15 @@ class Answers:
         return tuple(f"x[{j}]" for j in range(features)) if self.fitted is None else self.fitted.feature_columns
 
 
-def place_of(fitted: Preprocessing | None, output: str | None) -> int:
-    """The place of the target of that name among several; of the first one for None.
+def place_of(fitted: Preprocessing | None, output: str | None, loss: str) -> int:
+    """The place of the target, or quantile, of that name among several; of the first one, or the median, for None.
 
-    Raises ArgumentError for a name that no target has.
+    Raises ArgumentError for a name that no output has.
     """
-    names = () if fitted is None else fitted.target.names
+    quantiles = quantiles_of(loss)
+    names = names_of_outputs(() if fitted is None else fitted.target.names, loss)
+    if output is None and MEDIAN in quantiles:
+        return quantiles.index(MEDIAN)
     if output is None:
         return 0
     if not isinstance(output, str) or output not in names:
@@ -149,7 +160,7 @@ def importance_of(
     """
     x, y = rows
     if metric is None:
-        metric = {"classes": "accuracy", "numbers": "r2"}.get(loss_task(answers.loss) or "", "loss")
+        metric = _usual_metric(answers.loss)
     if not isinstance(metric, str):
         raise unknown_name("metric", metric, METRICS, user_line())
     _require_table(x, repeats)
@@ -158,10 +169,17 @@ def importance_of(
     effects = gradient_effects(answers.margins if answers.are_classes else answers.values, x, groups)
     found = [ColumnImportance(name, *mean_interval(drops[name]), effects[name]) for name in groups]
     found.sort(key=lambda column: -column.drop)
-    several = answers.fitted is not None and len(answers.fitted.target.names) > 1
+    several = answers.is_one_of_several
     told = "the chosen class's output" if answers.are_classes and not several else answers.target
     judged = f"{metric} of {answers.target}" if several and metric != "loss" else metric
     return Importance(judged, base if _higher(metric) else -base, part, len(x), repeats, told, tuple(found))
+
+
+def _usual_metric(loss: str) -> str:
+    """What importance is measured by where nothing is asked for."""
+    if several_quantiles_of(loss):
+        return "pinball"
+    return {"classes": "accuracy", "numbers": "r2"}.get(loss_task(loss) or "", "loss")
 
 
 def _require_table(x: NDArray[Any], repeats: object) -> None:
@@ -200,7 +218,8 @@ def _score(
             require_task(found, answers.are_classes)
         measures = at_threshold(in_units(found, answers.fitted, answers.loss), answers.threshold)
         own = name_of_target(metric, answers.target)
-        measure = next((m for m in measures if m.name == own), measures[0])
+        by_name = {m.name: m for m in measures}
+        measure = by_name.get(own) or by_name.get(metric) or measures[0]
     sign = 1.0 if _higher(metric) else -1.0
     more = () if weight is None else (weight / weight.mean(dtype=np.float64),)
 

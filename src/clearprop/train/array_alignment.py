@@ -14,7 +14,7 @@ from clearprop.data.array_checks import plain_array, require_rows
 from clearprop.data.parts import Pair
 from clearprop.errors import ShapeError, user_line
 from clearprop.nn.fields import PARAMETER
-from clearprop.nn.losses import is_binary, loss_task
+from clearprop.nn.losses import is_binary, loss_task, several_quantiles_of
 from clearprop.nn.structure import layout
 from clearprop.program.ir import Equation, trace
 from clearprop.program.types import Type, type_of
@@ -67,8 +67,8 @@ def adaptation(model: Any, pair: Pair, loss: Measure) -> tuple[Adaptation, NDArr
     """How the pair is made to fit, and the network's outputs for its first two rows.
 
     Labels stay integers, whatever they are compared with, and lose an axis of one where there are several outputs; the
-    targets of losses of numbers become floats, and a column where the network has one output; so do those of a loss of
-    the user's own that would compare a column with a row, every output with every target.
+    targets of losses of numbers become floats, and a column where the network has one output, or gives quantiles; so do
+    those of a loss of the user's own that would compare a column with a row, every output with every target.
     """
     x, y = pair
     dtype = dtype_of(model)
@@ -76,7 +76,7 @@ def adaptation(model: Any, pair: Pair, loss: Measure) -> tuple[Adaptation, NDArr
     outputs = outputs_on_trial(model, first)
     task = loss_task(loss.name)
     floating = y.dtype.kind == "f" or task == "numbers"
-    column = y.ndim == 1 and outputs.shape[1:] == (1,)
+    column = y.ndim == 1 and (outputs.shape[1:] == (1,) or bool(several_quantiles_of(loss.name)))
     if task is not None:
         column = column and (task == "numbers" or is_binary(loss.name))
     else:

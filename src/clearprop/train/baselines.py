@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from clearprop import nn, optim
 from clearprop.data.parts import Part, rows_in, sample_rows
 from clearprop.data.training_data import Prepared, sample_weights
-from clearprop.nn.losses import has_log_link, quantile_of
+from clearprop.nn.losses import has_log_link, quantiles_of
 from clearprop.program.values import raw
 from clearprop.train.evaluation import evaluate_part
 from clearprop.train.metrics import Measure
@@ -72,10 +72,10 @@ def baselines_of(
     if labels:
         constant = _shares(x.shape[1], y, weight)
     else:
-        constant = _constant_answer(x.shape[1], y, classes, quantile_of(loss.name), weight)
-        if data.preprocessing.target_transform is not None and quantile_of(loss.name) is None:
+        constant = _constant_answer(x.shape[1], y, classes, quantiles_of(loss.name), weight)
+        if data.preprocessing.target_transform is not None and not quantiles_of(loss.name):
             constant = _mean_answer(x.shape[1], y, data.preprocessing.target, weight)
-    if classes or labels or has_log_link(loss.name) or quantile_of(loss.name):
+    if classes or labels or has_log_link(loss.name) or quantiles_of(loss.name):
         fitting = Measure("cross_entropy", nn.cross_entropy) if classes else loss
         linear = _regression(x, y, constant, fitting, weight)
     else:
@@ -99,18 +99,15 @@ def _with_one_output(model: nn.Dense) -> nn.Dense:
 
 
 def _constant_answer(
-    features: int, y: NDArray[Any], classes: int, quantile: float | None, weight: NDArray[Any] | None
+    features: int, y: NDArray[Any], classes: int, quantiles: Sequence[float], weight: NDArray[Any] | None
 ) -> nn.Dense:
-    """Logits by which every class has its share of the rows; or the mean, or the quantile where that is learned."""
+    """Logits by which every class has its share of the rows; or the mean, or the quantiles where they are learned."""
     if classes:
         counts = np.bincount(labels_of(y), weight, minlength=classes)
         bias = np.log((counts + 0.5) / (len(y) + 0.5 * classes))
-    elif quantile is not None:
-        bias = (
-            np.quantile(y, quantile, axis=0)
-            if weight is None
-            else np.quantile(y, quantile, axis=0, weights=weight, method="inverted_cdf")
-        )
+    elif quantiles:
+        way: dict[str, Any] = {} if weight is None else {"weights": weight, "method": "inverted_cdf"}
+        bias = np.array([np.quantile(y, q, axis=0, **way) for q in quantiles]).reshape(-1)
     else:
         bias = y.mean(axis=0, dtype=np.float64) if weight is None else np.average(y, axis=0, weights=weight)
     return _dense(np.zeros((features, len(bias))), bias)

@@ -17,7 +17,8 @@ from clearprop.data.training_data import Prepared, prepare
 from clearprop.distributed import World, join_world
 from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
 from clearprop.files.atomic import as_path
-from clearprop.nn.losses import task_under
+from clearprop.nn.loss_text import loss_of_quantiles
+from clearprop.nn.losses import several_quantiles_of, task_under
 from clearprop.nn.networks import AUTO, UnsizedMLP
 from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse, require_transform
@@ -47,6 +48,7 @@ def fit(
     data: Any = None,
     *,
     loss: str | Callable[[Any, Any], Any] | None = None,
+    quantiles: Sequence[float] | str | None = None,
     class_weight: str | Mapping[Any, float] | None = None,
     sample_weight: Any = None,
     optimizer: Any = None,
@@ -108,6 +110,8 @@ def fit(
     loss        a name of `cl.nn.LOSSES` (cross_entropy, focal, mse, mae, poisson, …), perhaps with a setting
                 ("huber:2", "quantile:0.9"), or a function of outputs and y; by default what suits the targets:
                 cross_entropy for classes, binary_cross_entropy for one output and two classes, mse for numbers
+    quantiles   numbers between 0 and 1 that rise: they are learned by the pinball loss side by side, an answer each.
+                They never cross: layers of your own end with `cl.nn.Increasing`, others get it
     class_weight  "balanced", which is rows / (classes · rows of the class), or {class: weight}: the loss of a row
                 counts so much, and the sum is divided by the number of rows, not by their weights
     sample_weight  how much each row counts, 0 or more: numbers `(rows,)` for arrays, the name of a column for a table.
@@ -184,6 +188,7 @@ def fit(
     _check_others(checkpoint_seconds, rank_timeout, patience, validation)
     if not isinstance(reduce, str) or reduce not in REDUCTIONS:
         raise unknown_name("reduce", str(reduce), REDUCTIONS, user_line())
+    loss = loss_of_quantiles(loss, quantiles)
     checked_threshold(threshold)
     checked_calibration(calibration)
     find_metrics(chosen_among(() if metrics is None else metrics, metric))  # refuses what is wrong before data are read
@@ -208,9 +213,11 @@ def fit(
 
     to_choose = target_transform == AUTO and is_table(data)
     prepared = read("none" if to_choose else target_transform)
-    measures = find_metrics(chosen_among(_suitable_metrics(prepared, before) if metrics is None else metrics, metric))
+    usual = _suitable_metrics(prepared, before, loss) if metrics is None else metrics
+    measures = find_metrics(chosen_among(usual, metric))
     if isinstance(model, UnsizedMLP):
         model = _size_network(model, prepared, loss)
+    _require_rising(model, several_quantiles_of(loss))
     if initial_weights is not None:
         model = with_weights_of(initial_weights, model)
     measured = find_loss(suitable_loss(model, prepared) if loss is None else loss)
@@ -329,11 +336,11 @@ def _check_places(out: Any, resume: Any) -> None:
         )
 
 
-def _suitable_metrics(data: Prepared, before: Path | None) -> tuple[str, ...]:
+def _suitable_metrics(data: Prepared, before: Path | None, loss: object) -> tuple[str, ...]:
     """Those that a table is judged by, none for arrays; a run that goes on keeps its own."""
     if before is not None and set(kept := RunFolder(before).config().settings.metrics) <= set(METRICS):
         return kept
-    return () if data.preprocessing is None else suitable_measures(data.preprocessing)[1]
+    return () if data.preprocessing is None else suitable_measures(data.preprocessing, loss)[1]
 
 
 def _model_and_data(model: Any, data: Any) -> tuple[Any, Any]:
@@ -347,7 +354,22 @@ def _size_network(model: UnsizedMLP, data: Prepared, loss: Any) -> Any:
     """The network for the data; the recipe for so many rows gives hidden layers that were left open."""
     if model.hidden is None:
         model = replace(model, hidden=recipe(rows_in(data.table)).hidden)
-    return model.sized(*sizes_for(data, loss))
+    sized = model.sized(*sizes_for(data, loss))
+    quantiles = several_quantiles_of(loss)
+    return nn.Sequential(*sized.layers, nn.Increasing(len(quantiles))) if quantiles else sized
+
+
+def _require_rising(model: Any, quantiles: Sequence[float]) -> None:
+    """Raise ArgumentError for layers whose answers about several quantiles might cross."""
+    if quantiles and isinstance(model, nn.Sequential) and not isinstance(model.layers[-1], nn.Increasing):
+        number = len(quantiles)
+        raise ArgumentError(
+            "the quantiles of this network might cross",
+            expected=f"a network that ends with cl.nn.Increasing({number}), whose outputs rise",
+            got=f"{model.layers[-1]!r:.60}",
+            where=user_line(),
+            try_=f"cl.nn.Sequential(*model.layers, cl.nn.Increasing({number})), or cl.nn.mlp(hidden=[64, 64])",
+        )
 
 
 def _network(model: Any) -> Any:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from clearprop.data.columns import in_digits
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.provenance import DataRecord
-from clearprop.nn.losses import quantile_of
+from clearprop.nn.losses import quantiles_of
+from clearprop.runs.events import measure_text, overall
 from clearprop.runs.folder import Summary
 from clearprop.train.baselines import Baselines
 
@@ -33,6 +34,17 @@ def results_by_part(summary: Summary) -> dict[str, Mapping[str, Any]]:
     if beside is not None:
         parts[f"constant, {beside.part}"], parts[f"linear, {beside.part}"] = dict(beside.constant), dict(beside.linear)
     return {part: values for part, values in parts.items() if values}
+
+
+def results_text(summary: Summary) -> str:
+    """What was reached on the validation and the test rows, in one line: of several targets together."""
+    parts = {"validation": summary.validation, "test": summary.test}
+    return ", ".join(
+        f"{part} {name} {measure_text(name, value)}"
+        for part, values in parts.items()
+        for name, value in overall(values or {}).items()
+        if isinstance(value, float)
+    )
 
 
 def end_text(summary: Summary) -> str:
@@ -97,9 +109,8 @@ def _comparison(
     threshold: float | None,
 ) -> str:
     """What is reached on so many rows of a part, beside the baselines."""
-    quantile = quantile_of(loss)
-    if quantile is not None:
-        return _of_quantile(reached, beside, part, f"{quantile:g}-quantile of {fitted.target.name!r}")
+    if quantiles := quantiles_of(loss):
+        return _of_quantiles(reached, beside, part, quantiles, fitted.target.name)
     if len(fitted.target.names) > 1:
         return _of_several(reached, beside, part, fitted) or _of_loss(reached, beside, part, loss)
     judged = ("accuracy",) if fitted.class_names else ("mae", "r2")
@@ -185,13 +196,24 @@ def _of_loss(reached: Mapping[str, object], beside: Baselines, part: str, loss: 
     return f"{told}: {_verdict(-own, -constant, -linear, 'the constant')}"
 
 
-def _of_quantile(reached: Mapping[str, object], beside: Baselines, part: str, quantile: str) -> str:
-    own, constant, linear = (_number(v, "loss") for v in (reached, beside.constant, beside.linear))
+def _of_quantiles(
+    reached: Mapping[str, object], beside: Baselines, part: str, quantiles: Sequence[float], target: str
+) -> str:
+    name = "pinball" if "pinball" in reached else "loss"
+    own, constant, linear = (_number(v, name) for v in (reached, beside.constant, beside.linear))
+    unit = f" {unit_in(target)}" if name == "pinball" and unit_in(target) else ""
+    shares = ", ".join(f"{q:g}" for q in quantiles)
+    one = len(quantiles) == 1
+    head = f"For the {shares}-quantile of {target!r}" if one else f"For the quantiles {shares} of {target!r}"
     told = (
-        f"For the {quantile} the pinball loss in {part} is {in_digits(own)}; "
-        f"a constant quantile has {in_digits(constant)}, a linear model {in_digits(linear)}"
+        f"{head} the pinball loss in {part} is {in_digits(own)}{unit}; a constant quantile has "
+        f"{in_digits(constant)}{unit}, a linear model {in_digits(linear)}{unit}"
     )
-    return f"{told}: {_verdict(-own, -constant, -linear, 'the constant')}"
+    told = f"{told}: {_verdict(-own, -constant, -linear, 'the constant')}"
+    if one or "coverage" not in reached:
+        return told
+    meant = quantiles[-1] - quantiles[0]
+    return f"{told} Between the outermost lie {_number(reached, 'coverage'):.1%} of the rows; {meant:.1%} are meant."
 
 
 def _verdict(own: float, constant: float, linear: float, plainest: str) -> str:

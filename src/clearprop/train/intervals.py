@@ -110,7 +110,7 @@ def interval_around(
         raise ArgumentError(
             "this run has no errors to make intervals of",
             expected="a finished run that predicts one number a row, with validation rows that count alike",
-            got="a run of classes, several targets or rows with weights, without validation, or of an older version",
+            got="classes, several targets, quantiles or rows with weights, no validation, or a run of an older version",
             where=user_line(),
             try_="a run with validation, such as `clearprop train DATA --val 0.15`",
         )

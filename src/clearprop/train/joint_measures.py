@@ -1,30 +1,52 @@
-"""Metrics put together: of blocks of rows, by their moments, and of several targets that one network learns."""
+"""Metrics that are traced, and metrics put together: of blocks of rows, of several targets, of several quantiles."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.errors import ArgumentError, user_line
+from clearprop.nn.losses import several_quantiles_of
+from clearprop.program.ir import shape_of
+from clearprop.rules.elementwise import (
+    astype,
+    greater_equal,
+    less_equal,
+    logical_and,
+)
+from clearprop.rules.reductions import mean
+from clearprop.rules.structural import reshape
+from clearprop.runs.events import name_of_target
+
 Floats = NDArray[np.float64]
+M = TypeVar("M", bound=Any)
+"""A measure, as `metrics.Measure` declares it."""
+MEDIAN = 0.5
+"""The quantile that metrics of one answer a row judge."""
+_DOUBLE = np.dtype(np.float64)
 
 
 @dataclass(frozen=True)
 class OfTarget:
-    """A metric of one of several targets, which is given the output and the values of that one alone, as columns."""
+    """A metric of one of several targets, which is given the output and the values of that one alone, as columns.
+
+    Where all outputs are answers about one target, as quantiles are, the values are `shared`.
+    """
 
     measure: Callable[..., Any]
     place: int
+    shared: bool = False
 
     def __call__(self, outputs: Any, y: Any, sample_weight: Any = None) -> Any:
         """The metric; rows count by their weights."""
         more = () if sample_weight is None else (sample_weight,)
         chosen = slice(self.place, self.place + 1)
-        return self.measure(outputs[..., chosen], y[..., chosen], *more)
+        return self.measure(outputs[..., chosen], y if self.shared else y[..., chosen], *more)
 
 
 @dataclass(frozen=True)
@@ -33,11 +55,48 @@ class MomentsOfTarget:
 
     moments: Callable[..., Floats]
     place: int
+    shared: bool = False
 
     def __call__(self, outputs: Floats, y: Floats, **more: Any) -> Floats:
         """The moments of these rows; `more` are their weights."""
         chosen = slice(self.place, self.place + 1)
-        return self.moments(outputs[..., chosen], y[..., chosen], **more)
+        return self.moments(outputs[..., chosen], y if self.shared else y[..., chosen], **more)
+
+
+@dataclass(frozen=True)
+class ShareBelow:
+    """The share of rows whose target is at most the answer of one output, `(rows, outputs)`: near q for a q-quantile.
+
+    With a place `above`, the share of those that are above that output's answer as well: how many an interval holds.
+
+    >>> answers, y = np.array([[1.0, 3.0], [1.0, 3.0]]), np.array([[2.0], [4.0]])
+    >>> float(ShareBelow(1)(answers, y)), float(ShareBelow(0)(answers, y)), float(ShareBelow(1, above=0)(answers, y))
+    (0.5, 0.0, 0.5)
+    """
+
+    place: int
+    above: int | None = None
+
+    def __call__(self, outputs: Any, y: Any, sample_weight: Any = None) -> Any:
+        """The share; rows count by their weights, which have a mean of 1."""
+        value = y[..., 0] if len(shape_of(y)) > 1 else y
+        held = less_equal(value, outputs[..., self.place])
+        if self.above is not None:
+            held = logical_and(held, greater_equal(value, outputs[..., self.above]))
+        share = astype(held, dtype=_DOUBLE)
+        return mean(share if sample_weight is None else share * reshape(sample_weight, shape_of(share)))
+
+
+def names_of_outputs(targets: Sequence[str], loss: str) -> tuple[str, ...]:
+    """What the answers about targets of numbers are called: as they are, or for each of several quantiles of one.
+
+    >>> names_of_outputs(["price"], "pinball:quantile=0.1,0.9"), names_of_outputs([], "pinball:quantile=0.1,0.9")
+    (('price_q0.1', 'price_q0.9'), ('q0.1', 'q0.9'))
+    >>> names_of_outputs(["price"], "mse"), names_of_outputs([], "mse")
+    (('price',), ())
+    """
+    told = f"{targets[0]}_" if targets else ""
+    return tuple(f"{told}q{q:g}" for q in several_quantiles_of(loss)) or tuple(targets)
 
 
 @dataclass(frozen=True)
@@ -114,3 +173,68 @@ def r2_of(found: Floats) -> float:
         return math.nan
     ratio = errors / whole
     return 1.0 - ratio * ratio
+
+
+def by_quantiles(
+    metrics: tuple[M, ...], pinball: Sequence[M], quantiles: Sequence[float], names: Sequence[str]
+) -> tuple[M, ...]:
+    """The metrics of a run that learns quantiles, which are called so if they are several.
+
+    `pinball` is the loss, and then that of each quantile.
+    """
+    if len(quantiles) == 1:
+        return tuple(pinball[0] if m.name == "pinball" else m for m in metrics)
+    return (*_of_quantiles(pinball[0], dict(zip(names, pinball[1:], strict=True))), *_of_median(metrics, quantiles))
+
+
+def _of_quantiles(pinball: M, each: Mapping[str, M]) -> tuple[M, ...]:
+    """Of quantiles side by side: the mean loss, the share of rows between the outermost; loss and share below each."""
+    single, share = list[M](), replace(pinball, unit=1.0)
+    for k, (name, own) in enumerate(each.items()):
+        judged = OfTarget(replace(own, unit=1.0), k, shared=True)
+        single.append(replace(own, name=name_of_target("pinball", name), function=judged))
+        single.append(replace(share, name=name_of_target("below", name), function=ShareBelow(k)))
+    return pinball, replace(share, name="coverage", function=ShareBelow(len(each) - 1, above=0)), *single
+
+
+def _of_median(metrics: Sequence[M], quantiles: Sequence[float]) -> tuple[M, ...]:
+    """Metrics of one answer a row, which is the median.  Raises ArgumentError where that is not learned."""
+    judged = [m for m in metrics if m.name != "pinball"]
+    if judged and MEDIAN not in quantiles:
+        raise ArgumentError(
+            f"{judged[0].name} judges one answer a row, and there are {len(quantiles)} quantiles",
+            expected="pinball; or 0.5 among the quantiles, the median, which other metrics judge",
+            got=f"{judged[0].name} and the quantiles {', '.join(f'{q:g}' for q in quantiles)}",
+            where=user_line(),
+            try_="pinball",
+        )
+    place = quantiles.index(MEDIAN) if judged else 0
+    return tuple(
+        replace(
+            m,
+            function=OfTarget(replace(m, unit=1.0), place, shared=True),
+            moments=None if m.moments is None else MomentsOfTarget(m.moments, place, shared=True),
+            restore=None,
+        )
+        for m in judged
+    )
+
+
+def of_several(metrics: Sequence[tuple[M, Sequence[M]]], names: Sequence[str], alike: Collection[str]) -> tuple[M, ...]:
+    """The mean of each metric over the targets, and the metrics of each one by itself, in its own unit.
+
+    Errors that have a unit are averaged in deviations of the targets, in which they can be added; metrics that are
+    `alike` are means of those in the unit of each.
+    """
+    means, single = list[M](), list[M]()
+    for metric, own in metrics:
+        among = own if metric.name in alike else [metric] * len(own)
+        mean_of = MeanOfTargets(tuple(OfTarget(m, k) for k, m in enumerate(among)))
+        of_moments = None if metric.of_moments is None else MeanOfMoments(metric.of_moments)
+        means.append(replace(metric, function=mean_of, of_moments=of_moments))
+        for k, (name, measure) in enumerate(zip(names, own, strict=True)):
+            told = name_of_target(metric.name, name)
+            judged = OfTarget(replace(measure, unit=1.0), k)
+            moments = None if measure.moments is None else MomentsOfTarget(measure.moments, k)
+            single.append(replace(measure, name=told, function=judged, moments=moments, restore=None))
+    return (*means, *single)

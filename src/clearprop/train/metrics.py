@@ -20,7 +20,7 @@ from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.target_transforms import TargetTransform
 from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.nn.loss_text import SetLoss
-from clearprop.nn.losses import has_log_link, is_binary, loss_task
+from clearprop.nn.losses import has_log_link, is_binary, loss_task, quantiles_of, several_quantiles_of
 from clearprop.program.ir import shape_of, trace
 from clearprop.program.processes import AwaitedWork
 from clearprop.program.types import Type, is_floating, type_of
@@ -28,14 +28,15 @@ from clearprop.program.values import no_grad, quiet, raw
 from clearprop.rules.elementwise import astype, equal, exp, greater, sqrt, square, where
 from clearprop.rules.reductions import argmax, mean, scale_of_squares
 from clearprop.rules.structural import reshape
-from clearprop.runs.events import name_of_target
 from clearprop.train.joint_measures import (
-    MeanOfMoments,
+    MEDIAN,
     MeanOfTargets,
-    MomentsOfTarget,
     OfTarget,
+    by_quantiles,
     merge_moments,
     moments,
+    names_of_outputs,
+    of_several,
     r2_of,
     rmse_of,
 )
@@ -314,13 +315,15 @@ def require_loss_task(name: str, target: Target) -> None:
 
 def _require_joint_loss(name: str, target: JointTarget) -> None:
     """Raise ArgumentError for a loss that cannot judge an output for each of several targets."""
-    if (target.kind == "labels" and not is_binary(name)) if loss_task(name) == "classes" else has_log_link(name):
+    classes = loss_task(name) == "classes"
+    strange = target.kind == "labels" and not is_binary(name) if classes else has_log_link(name)
+    if strange or several_quantiles_of(name):
         suits = "binary_cross_entropy" if target.kind == "labels" else "mse"
         raise ArgumentError(
             f"{name} does not judge several targets",
             expected="binary_cross_entropy, which asks of every label whether a row has it"
             if target.kind == "labels"
-            else "a loss that compares numbers as they are, such as mse, mae or huber",
+            else "a loss that compares numbers as they are, one answer for each, such as mse, mae or pinball:0.9",
             got=f"{name} for the targets {target.name}",
             where=user_line(),
             try_=suits,
@@ -346,14 +349,25 @@ def in_units(metrics: Sequence[Measure], fitted: Preprocessing | None, loss: str
     each metric, and after all means the metrics of each target: see `joint_measures`.
     """
     if fitted is not None and isinstance(fitted.target, JointTarget):
-        return _of_several(metrics, fitted.target)
+        units = _units_of(fitted.target)
+        own = [[_in_unit(m, unit) for unit in units] or [m] * len(fitted.target.parts) for m in metrics]
+        return of_several(list(zip(metrics, own, strict=True)), fitted.target.names, _WITHOUT_UNIT)
     unit = target_unit(fitted, loss)
-    return tuple(metrics) if unit is None else tuple(_in_unit(m, unit) for m in metrics)
+    told = tuple(_judged_by(m, unit) for m in metrics)
+    if not (quantiles := quantiles_of(loss)):
+        return told
+    pinball = [replace(find_loss(text), name="pinball") for text in (loss, *(f"pinball:{q!r}" for q in quantiles))]
+    names = names_of_outputs(() if fitted is None else fitted.target.names, loss)
+    return by_quantiles(told, [_judged_by(m, unit) for m in pinball], quantiles, names)
+
+
+def _judged_by(loss: Measure, unit: TargetUnit | None) -> Measure:
+    return loss if unit is None else _in_unit(loss, unit)
 
 
 def _in_unit(metric: Measure, unit: TargetUnit) -> Measure:
-    powers = {"mae": 1, "rmse": 1, "mse": 2, "r2": 0}
-    if metric.name in powers and unit.straight:
+    powers = {"mae": 1, "rmse": 1, "mse": 2, "r2": 0, "pinball": 1}
+    if metric.name in powers and unit.straight and not metric.outside:
         return replace(metric, unit=float(unit.scale) ** powers[metric.name])
     if metric.outside:
         return replace(metric, restore=unit)
@@ -363,26 +377,6 @@ def _in_unit(metric: Measure, unit: TargetUnit) -> Measure:
 
 _WITHOUT_UNIT = ("mape", "poisson_deviance")
 """Metrics that say the same in every unit of the target, but only of values in one."""
-
-
-def _of_several(metrics: Sequence[Measure], target: JointTarget) -> tuple[Measure, ...]:
-    """The mean of each metric over the targets, and the metrics of each one by itself, in its own unit.
-
-    Errors that have a unit are averaged in deviations of the targets, in which they can be added.
-    """
-    means, single = [], []
-    for metric in metrics:
-        own = [_in_unit(metric, unit) for unit in _units_of(target)] or [metric] * len(target.parts)
-        alike = own if metric.name in _WITHOUT_UNIT else [metric] * len(own)
-        mean_of = MeanOfTargets(tuple(OfTarget(m, k) for k, m in enumerate(alike)))
-        of_moments = None if metric.of_moments is None else MeanOfMoments(metric.of_moments)
-        means.append(replace(metric, function=mean_of, of_moments=of_moments))
-        for k, (name, measure) in enumerate(zip(target.names, own, strict=True)):
-            told = name_of_target(metric.name, name)
-            judged = OfTarget(replace(measure, unit=1.0), k)
-            moments = None if measure.moments is None else MomentsOfTarget(measure.moments, k)
-            single.append(replace(measure, name=told, function=judged, moments=moments, restore=None))
-    return (*means, *single)
 
 
 def _units_of(target: JointTarget) -> list[TargetUnit]:
@@ -457,8 +451,13 @@ def _name(function: Any) -> str:
     return name if function is ours else f"{name} (own)"
 
 
-def suitable_measures(fitted: Preprocessing) -> tuple[str, tuple[str, ...]]:
-    """The loss and the metrics that suit the targets of a table, by name: classes, labels, or numbers."""
+def suitable_measures(fitted: Preprocessing, loss: object = None) -> tuple[str, tuple[str, ...]]:
+    """The loss and the metrics that suit the targets of a table, by name: classes, labels, or numbers.
+
+    The loss may be one that was asked for: where it learns several quantiles, errors are those of the median.
+    """
+    if several_quantiles_of(loss):
+        return str(loss), ("mae",) if MEDIAN in several_quantiles_of(loss) else ()
     if fitted.label_names:
         return "binary_cross_entropy", ("accuracy",)
     return ("cross_entropy", ("accuracy",)) if fitted.class_names else ("mse", ("r2", "mae"))

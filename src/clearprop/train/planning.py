@@ -17,7 +17,7 @@ from clearprop.data.parts import batches_in, rows_in, sample_rows
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, user_line
-from clearprop.nn.losses import has_log_link
+from clearprop.nn.losses import has_log_link, several_quantiles_of
 from clearprop.optim.inspection import has_rate, parse, parts, says_rate, with_rate, with_schedule
 from clearprop.program.values import raw
 from clearprop.runs.settings import SUITED, Settings, default_of
@@ -161,7 +161,7 @@ def with_defaults(asked: Mapping[str, Any], data: Prepared) -> Settings:
     rows = rows_in(data.table)
     chosen = images_recipe(rows) if of_images else recipe(rows, named, classes)
     suits = {name: getattr(chosen, name) for name in SUITED}
-    suits["loss"], suits["metrics"] = suitable_measures(data.preprocessing)
+    suits["loss"], suits["metrics"] = suitable_measures(data.preprocessing, asked.get("loss"))
     suits["metrics"] = chosen_among(suits["metrics"], asked.get("metric", "loss"))
     optimizer = asked.get("optimizer", chosen.optimizer)
     if isinstance(optimizer, str) and not takes_rate(optimizer):
@@ -265,22 +265,26 @@ def network_for(settings: Settings, data: Prepared) -> Any:
     """The network of the settings, for the features and the outputs of the data.
 
     With pieces, numbers are clipped softly and cut at the quantiles of the training part before a multilayer
-    perceptron.
+    perceptron.  Where the loss learns several quantiles there is an output for each, and they rise.
     """
     fitted = data.preprocessing
     assert fitted is not None
+    quantiles = several_quantiles_of(settings.loss)
+    behind = (nn.Increasing(len(quantiles)),) if quantiles else ()
+    outputs = len(quantiles) or fitted.outputs
     if settings.model == "conv":
         from clearprop.train.image_networks import network_for_images  # start-up time: few networks have convolutions
 
-        return network_for_images(settings, fitted.feature_names, fitted.outputs, data.source)
+        network = network_for_images(settings, fitted.feature_names, outputs, data.source)
+        return nn.Sequential(*network.layers, *behind) if behind else network
     if settings.augment is not None:
         raise _only_for_images("--augment", settings.augment)
-    sizes = [len(fitted.feature_names), *(settings.hidden), fitted.outputs]
+    sizes = [len(fitted.feature_names), *(settings.hidden), outputs]
     front = _numbers_in_pieces(data, settings.pieces) if settings.pieces else ()
     sizes[0] = front[-1].outputs if front else sizes[0]
     _require_buildable(sizes)
     network = nn.mlp(sizes, settings.activation, seed=settings.own_seed, dropout=settings.dropout)
-    return nn.Sequential(*front, *network.layers) if front else network
+    return nn.Sequential(*front, *network.layers, *behind) if front or behind else network
 
 
 def _only_for_images(option: str, value: object) -> ArgumentError:

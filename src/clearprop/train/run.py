@@ -25,7 +25,7 @@ from clearprop.errors import ArgumentError, RunError, checked_methods, printable
 from clearprop.files.atomic import as_path
 from clearprop.nn.losses import loss_task
 from clearprop.runs.environment import environment
-from clearprop.runs.events import Event, measure_text
+from clearprop.runs.events import Event
 from clearprop.runs.folder import Config, Summary
 from clearprop.runs.state import State
 from clearprop.train.answers import (
@@ -40,8 +40,9 @@ from clearprop.train.answers import (
 )
 from clearprop.train.array_alignment import adaptation, adapted_inputs
 from clearprop.train.evaluation import evaluate, evaluate_encoded
-from clearprop.train.headline import about_training, end_text, headline, results_by_part
+from clearprop.train.headline import about_training, end_text, headline, results_by_part, results_text
 from clearprop.train.intervals import interval_around
+from clearprop.train.joint_measures import names_of_outputs
 from clearprop.train.metrics import Measure, outputs_of, require_weighable, target_unit
 from clearprop.train.replayed import Replayed, nearest_state
 from clearprop.train.run_html import run_html
@@ -100,15 +101,9 @@ class Run:
         return headline(self.summary, self.preprocessing, self.config.data, self.config.settings.loss)
 
     def __repr__(self) -> str:
-        results = [
-            f"{part} {name} {measure_text(name, value)}"
-            for part in ("validation", "test")
-            for name, value in (getattr(self.summary, part) or {}).items()
-            if isinstance(value, float)
-        ]
         where = f" in {printable(str(self.folder))}" if self.folder else ""
-        head = end_text(self.summary)
-        return f"<Run{where}: {'; '.join([head, ', '.join(results)] if results else [head])}>"
+        head, results = end_text(self.summary), results_text(self.summary)
+        return f"<Run{where}: {f'{head}; {results}' if results else head}>"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: how good the run is, beside what, and the curve of its loss."""
@@ -186,8 +181,9 @@ class Run:
 
     @property
     def target_names(self) -> tuple[str, ...]:
-        """The columns of a table that are predicted, in the order of the outputs; empty for arrays."""
-        return () if self.preprocessing is None else self.preprocessing.target.names
+        """What the outputs are called: columns of a table, or quantiles as `price_q0.1`; empty for others of arrays."""
+        targets = () if self.preprocessing is None else self.preprocessing.target.names
+        return names_of_outputs(targets, self.config.settings.loss)
 
     def interval(self, x: Any, level: float = 0.9, **form: Unpack[FormWords]) -> NDArray[Any]:
         """The ends `(rows, 2)` between which the target lies with probability `level`, in the unit of the data.
@@ -389,8 +385,8 @@ class Run:
 
     def answers(self, output: str | None) -> Answers:
         """What the run answers, as one number a row: of several targets for the one of that name, or the first."""
-        place = place_of(self.preprocessing, output)
         loss = self.config.settings.loss
+        place = place_of(self.preprocessing, output, loss)
         return Answers(self.model, self.preprocessing, loss, self.class_names, self.threshold, place)
 
     def _data(self) -> Prepared:

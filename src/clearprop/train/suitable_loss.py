@@ -12,7 +12,7 @@ from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, user_line
-from clearprop.nn.losses import is_binary, loss_task
+from clearprop.nn.losses import is_binary, loss_task, several_quantiles_of
 from clearprop.program.values import raw
 from clearprop.rules.checking import ROUNDING
 from clearprop.train.array_alignment import adapted_inputs
@@ -61,8 +61,9 @@ def sizes_for(data: Prepared, loss: object) -> tuple[int, int]:
 
     Raises ArgumentError for data that do not say it: an iterable that can only be gone through once, x of another form.
     """
+    quantiles = several_quantiles_of(loss)
     if data.preprocessing is not None:
-        return len(data.preprocessing.feature_names), data.preprocessing.outputs
+        return len(data.preprocessing.feature_names), len(quantiles) or data.preprocessing.outputs
     pair = data.train if isinstance(data.train, tuple) else _first_batch(data.train)
     if pair is None or pair[0].ndim != 2:
         raise ArgumentError(
@@ -72,7 +73,7 @@ def sizes_for(data: Prepared, loss: object) -> tuple[int, int]:
             where=user_line(),
             try_="cl.nn.mlp([inputs, 64, 64, outputs])",
         )
-    return pair[0].shape[1], _outputs_for(data, pair[1], loss)
+    return pair[0].shape[1], len(quantiles) or _outputs_for(data, pair[1], loss)
 
 
 def _outputs_for(data: Prepared, y: NDArray[Any], loss: object) -> int:
