@@ -1,5 +1,7 @@
 """Frames of every kind are read alike, and answered in the kind that they came in."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -7,7 +9,9 @@ import pyarrow as pa
 import pytest
 
 import clearprop as cl
+from clearprop.data.readers.sources import read
 from clearprop.errors import DataError
+from tests.tiers import together
 
 RNG = np.random.default_rng(0)
 FRAME = pd.DataFrame(
@@ -146,3 +150,40 @@ def test_columns_of_one_name_are_refused_at_every_door():
     for door in doors.values():
         with pytest.raises(DataError, match="the data frame cannot be read"):
             door()
+
+
+NUMBERS = {
+    "float64": [0.1, -2.5e300, 7.0],
+    "float32": [0.1, -2.5e30, 7.0],
+    "int64": [2**53 + 1, -(2**63), 7],
+    "uint64": [2**64 - 1, 2**53 + 1, 0],
+    "int8": [-128, 127, 7],
+    "bool": [True, False, True],
+}
+LIBRARIES = {
+    "pandas": lambda frame: frame,
+    "pandas, nullable": lambda frame: frame.convert_dtypes(),
+    "pandas of arrow": lambda frame: frame.convert_dtypes(dtype_backend="pyarrow"),
+    "polars": pl.from_pandas,
+    "polars, in chunks": lambda frame: pl.concat([pl.from_pandas(frame[:1]), pl.from_pandas(frame[1:])], rechunk=False),
+    "pyarrow": arrow,
+}
+
+
+@together("dtype, gap, library", itertools.product(NUMBERS, [False, True], LIBRARIES))
+def test_numbers_of_every_dtype_are_read_in_all_their_bits(dtype, gap, library):
+    """As Python turns each into a float; whole numbers of a target keep their spelling."""
+    nullable = {"bool": "boolean", "uint64": "UInt64"}.get(dtype, dtype.capitalize())
+    wanted = pd.array(NUMBERS[dtype], dtype=nullable if gap else dtype)
+    if gap:
+        wanted[1] = pd.NA
+    made = LIBRARIES[library](pd.DataFrame({"a": wanted, "b": wanted}))
+    frame = read(made)
+    values = [np.nan if value is pd.NA else float(value) for value in wanted]
+    for column in (*frame.columns, *frame.columns):
+        assert column.values.dtype == np.float64 and column.kind == ("boolean" if dtype == "bool" else "number")
+        assert column.values.tobytes() == np.array(values).tobytes()
+    spelled = [None if value is pd.NA else str(value) for value in wanted]
+    own = frame["b"].spelling
+    assert frame["a"].spelling is None
+    assert own is None if dtype in ("bool", "float64", "float32") else own.tolist() == spelled

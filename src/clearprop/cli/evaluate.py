@@ -12,7 +12,7 @@ from clearprop.cli.console import messages, output, print_results, say
 from clearprop.cli.exit_codes import DONE
 from clearprop.cli.options import Fill, form_words, with_settings
 from clearprop.cli.standard_input import given_data, on_all_ranks
-from clearprop.data.preprocessing import Encoded, EncodingReport
+from clearprop.data.encoded_rows import Encoded, EncodingReport
 from clearprop.data.readers.formats import forms_text
 from clearprop.data.readers.reading import FORM, FormWords
 from clearprop.data.streaming.encoded_source import merge_reports

@@ -13,7 +13,7 @@ from clearprop.cli.exit_codes import DONE
 from clearprop.cli.options import Fill, form_words, with_settings
 from clearprop.cli.standard_input import given_data, on_all_ranks
 from clearprop.data.columns import in_digits
-from clearprop.data.preprocessing import Encoded, EncodingReport
+from clearprop.data.encoded_rows import Encoded, EncodingReport
 from clearprop.data.readers.formats import forms_text
 from clearprop.data.readers.reading import FORM, FormWords, require_names, words_of
 from clearprop.data.streaming.encoded_source import merge_reports

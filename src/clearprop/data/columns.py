@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from functools import partial
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.order_statistics import floats_of, keys_of, order_statistics
 from clearprop.errors import DataError, printable
 
 ColumnKind = Literal["number", "boolean", "category", "time"]
@@ -54,7 +56,8 @@ class Column:
     @property
     def present(self) -> NDArray[Any]:
         """The values that are there."""
-        return self.values[~self.missing]
+        absent = self.missing
+        return self.values[~absent] if absent.any() else self.values
 
     def take(self, rows: RowNumbers | NDArray[np.bool_]) -> Column:
         """The chosen rows, in the order asked for."""
@@ -64,6 +67,77 @@ class Column:
 def blank_column(name: str, rows: int) -> Column:
     """A column in which every value is missing."""
     return Column(name, "category", np.full(rows, None, dtype=object))
+
+
+class TableColumns(Sequence[Column]):
+    """Columns in their order, each made when it is asked for and then let go, so that a table is not held twice.
+
+    `makers` give them, of so many `rows`; of these the `chosen` ones are taken (None: all).
+
+    >>> column = Column("a", "number", np.array([1.0, 2.0, 3.0]))
+    >>> TableColumns.held([column], 3).take(np.array([2, 0]))[0].values.tolist()
+    [3.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        makers: Sequence[Callable[[], Column]],
+        rows: int,
+        chosen: RowNumbers | None = None,
+    ) -> None:
+        self.names, self.rows, self._makers, self._chosen = tuple(names), rows, tuple(makers), chosen
+
+    @classmethod
+    def held(cls, columns: Sequence[Column], rows: int) -> TableColumns:
+        """The same columns; what is in memory stays there."""
+        if isinstance(columns, TableColumns):
+            return columns
+        return cls([column.name for column in columns], [partial(same, column) for column in columns], rows)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+    @overload
+    def __getitem__(self, index: int) -> Column: ...
+    @overload
+    def __getitem__(self, index: slice) -> TableColumns: ...
+    def __getitem__(self, index: int | slice) -> Column | TableColumns:
+        if isinstance(index, slice):
+            return TableColumns(self.names[index], self._makers[index], self.rows, self._chosen)
+        return self.at(index)
+
+    def at(self, place: int) -> Column:
+        """The column at a place, made now."""
+        column = self._makers[place]()
+        return column if self._chosen is None else column.take(self._chosen)
+
+    def take(self, rows: RowNumbers) -> TableColumns:
+        """The chosen rows of all columns, in the order asked for."""
+        chosen = rows if self._chosen is None else self._chosen[rows]
+        return TableColumns(self.names, self._makers, len(rows), chosen)
+
+    def with_more(self, columns: Sequence[Column]) -> TableColumns:
+        """These, and others of as many rows."""
+        both = (self, TableColumns.held(columns, self.rows))
+        makers = [partial(part.at, place) for part in both for place in range(len(part))]
+        return TableColumns([name for part in both for name in part.names], makers, self.rows)
+
+    def joined(self) -> TableColumns:
+        """Those that share one quantity."""
+        places = [place for place, make in enumerate(self._makers) if make().shared]
+        makers = [self._makers[place] for place in places]
+        return TableColumns([self.names[place] for place in places], makers, self.rows, self._chosen)
+
+
+def same(column: Column) -> Column:
+    """The column: one that is held, among others that are made."""
+    return column
+
+
+def names_of(columns: Sequence[Column]) -> tuple[str, ...]:
+    """The names of columns, in their order."""
+    return columns.names if isinstance(columns, TableColumns) else tuple(column.name for column in columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +151,7 @@ class Frame:
     """
 
     source: str
-    columns: tuple[Column, ...]
+    columns: Sequence[Column]
     place: Locator = field(repr=False)
     target: str | None = None
     notes: tuple[str, ...] = ()
@@ -89,16 +163,18 @@ class Frame:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the columns, in their order."""
-        return tuple(column.name for column in self.columns)
+        return names_of(self.columns)
 
     @property
     def rows(self) -> int:
         """The number of rows."""
+        if isinstance(self.columns, TableColumns):
+            return self.columns.rows
         return len(self.columns[0].values) if self.columns else 0
 
     def __getitem__(self, name: str) -> Column:
         """The column of that name."""
-        return next(column for column in self.columns if column.name == name)
+        return self.columns[self.names.index(name)]
 
 
 @dataclass
@@ -114,12 +190,20 @@ class Findings:
         if absent.any():
             self.missing[name] = int(absent.sum())
 
-    def note_far(self, name: str, values: NDArray[np.float64], low: float, high: float) -> None:
-        """Count the values that lie further outside the range of training than it is wide."""
-        span = high - low
-        far = (values < low - span) | (values > high + span)
-        if span > 0 and far.any():
-            self.far[name] = int(far.sum())
+    def note_far(self, name: str, number: int) -> None:
+        """So many values of a column are far: see `count_far`."""
+        if number:
+            self.far[name] = number
+
+
+def count_far(values: NDArray[np.float64], low: float, high: float) -> int:
+    """The number of values that lie further outside the range of training than it is wide.
+
+    >>> count_far(np.array([0.5, 2.5, -7.0]), 0.0, 1.0)
+    2
+    """
+    span = high - low
+    return int(np.count_nonzero((values < low - span) | (values > high + span))) if span > 0 else 0
 
 
 def in_digits(value: float, digits: int = 4) -> str:
@@ -207,41 +291,6 @@ def as_number(column: Column, place: Locator) -> Column:
         row = int(np.argmax(infinite))
         raise infinite_value(column.name, column.values[row], int(infinite.sum()), place(column.name, row))
     return replace(column, kind="number")
-
-
-def as_weights(column: Column, place: Locator) -> Column:
-    """The column as numbers that say how much each row counts.
-
-    Raises DataError, with the row, for one that is missing or below 0, and for what is no number.
-
-    >>> as_weights(Column("w", "number", np.array([1.0, 0.0])), lambda *_: "here").values.tolist()
-    [1.0, 0.0]
-    """
-    column = as_number(column, place)
-    wrong = ~(column.values >= 0)  # NaN stands for a missing value
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        value = column.values[row]
-        raise DataError(
-            f"column {column.name!r} cannot weigh the rows",
-            expected="a number of 0 or more in every row",
-            got=(f"{number_text(value)}" if value == value else "an empty cell")
-            + f", and {int(wrong.sum()) - 1} more like it",
-            where=place(column.name, row),
-            try_="0 for a row that shall not count",
-        )
-    return column
-
-
-def no_row_counts(name: str, part: str, source: str) -> DataError:
-    """The error for a part whose rows all have a weight of 0."""
-    return DataError(
-        f"no row of the {part} part counts",
-        expected=f"a weight above 0 in {name!r}",
-        got="0 in every row",
-        where=f"{source}, column {name!r}",
-        try_="other weights, another --seed, or larger parts",
-    )
 
 
 def infinite_value(name: str, value: float, number: int, where: str) -> DataError:
@@ -345,13 +394,9 @@ def quantity(number: int, what: str, plural: str = "") -> str:
 
 CHUNK = 65_536
 """So many values are summed at a time; sums of chunks are added exactly, and rounded once."""
-_CELLS = 1 << 16
-"""The most counters that a selection holds."""
 
 Chunks: TypeAlias = Callable[[], Iterable[NDArray[np.float64]]]
 """Gives the values anew at each call, some at a time."""
-KeyChunks: TypeAlias = Callable[[], Iterable[tuple[NDArray[np.uint64], NDArray[np.intp]]]]
-"""Gives keys and the group of each anew at each call, some at a time."""
 
 
 @dataclass(frozen=True)
@@ -434,8 +479,8 @@ def _median(chunks: Chunks, count: int) -> float:
         return float(np.median(held[0])) + 0.0  # -0.0 is 0.0
     del held
     ranks = np.array([[(count - 1) // 2, count // 2]])
-    found = order_statistics(lambda: ((_as_keys(v), np.zeros(len(v), np.intp)) for v in chunks()), ranks)
-    return float(np.mean(_as_floats(found[0])))
+    found = order_statistics(lambda: ((keys_of(v), np.zeros(len(v), np.intp)) for v in chunks()), ranks)
+    return float(np.mean(floats_of(found[0])))
 
 
 def _first_two(blocks: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
@@ -443,57 +488,3 @@ def _first_two(blocks: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
     full = (block for block in blocks if len(block))
     for _, block in zip(range(2), full, strict=False):
         yield block
-
-
-_SIGN = np.uint64(1 << 63)
-
-
-def _as_keys(values: NDArray[np.float64]) -> NDArray[np.uint64]:
-    """Integers in the order of the floats: the sign bit is turned, and all bits of negative numbers."""
-    bits = (values + 0.0).view(np.uint64)  # -0.0 is 0.0
-    return np.where(bits & _SIGN, ~bits, bits | _SIGN)
-
-
-def _as_floats(keys: NDArray[np.uint64]) -> NDArray[np.float64]:
-    return np.where(keys & _SIGN, keys & ~_SIGN, ~keys).view(np.float64)
-
-
-def order_statistics(keys: KeyChunks, ranks: NDArray[np.intp]) -> NDArray[np.uint64]:
-    """Order statistics in bounded memory: for group g the keys that stand at places `ranks[g]` of its sorted keys.
-
-    `ranks` has shape (groups, k).  Bit by bit from the highest, a few bits in each pass over the keys: those keys that
-    agree in all bits so far are counted by their next bits.  A rank beyond a group's keys gives the largest number.
-    """
-    groups, width = ranks.shape
-    bits = max(1, min(16, (_CELLS // (groups * width)).bit_length() - 1))
-    prefix = np.zeros(ranks.shape, np.uint64)
-    left = ranks.astype(np.int64).copy()
-    done = 0
-    while done < 64:
-        step = min(bits, 64 - done)
-        counts = _count_digits(keys, prefix, done, step)
-        below = np.cumsum(counts, axis=2)
-        digit = np.minimum((below <= left[:, :, None]).sum(axis=2), (1 << step) - 1)
-        before = np.where(digit > 0, np.take_along_axis(below, np.maximum(digit - 1, 0)[:, :, None], 2)[:, :, 0], 0)
-        left -= before
-        prefix = (prefix << np.uint64(step)) | digit.astype(np.uint64)
-        done += step
-    return prefix
-
-
-def _count_digits(keys: KeyChunks, prefix: NDArray[np.uint64], done: int, step: int) -> NDArray[np.int64]:
-    """How many keys of each group continue each prefix of `done` bits with each value of the next `step` bits."""
-    groups, width = prefix.shape
-    size = 1 << step
-    counts = np.zeros((groups, width, size), np.int64)
-    low, mask = np.uint64(64 - done - step), np.uint64(size - 1)
-    for values, group in keys():
-        digits = (values >> low) & mask
-        for k in range(width):
-            if done:
-                agree = values >> np.uint64(64 - done) == prefix[group, k]
-                place = group[agree] * size + digits[agree].astype(np.intp)
-            else:
-                place = group * size + digits.astype(np.intp)
-            counts[:, k] += np.bincount(place, minlength=groups * size).reshape(groups, size)
-    return counts

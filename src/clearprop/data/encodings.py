@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from clearprop.data.column_roles import INDICATOR_SHARE, MOST_LEVELS
 from clearprop.data.columns import (
+    CHUNK,
     Column,
     ColumnKind,
     Findings,
@@ -22,6 +23,7 @@ from clearprop.data.columns import (
     as_boolean,
     as_category,
     as_number,
+    count_far,
     in_digits,
     is_number,
     name_list,
@@ -74,26 +76,31 @@ class NumberEncoding:
     def encode(self, column: Column, place: Locator, findings: Findings) -> NDArray[np.float32]:
         """The features, `(features, rows)`.  Raises DataError for text or infinite values."""
         numbers = (as_boolean if self.kind == "boolean" else as_number)(column, place)
-        absent = numbers.missing
-        values = np.where(absent, self.fill, numbers.values.astype(np.float64))
-        self._note(values, absent, findings)
-        scaled = (values - self.centre) / self.scale
-        wide = np.abs(scaled) > np.finfo(np.float32).max
-        if wide.any():
-            row = int(np.argmax(wide))
-            raise DataError(
-                f"column {self.name!r} holds a number too large for float32",
-                expected=f"numbers like those of training: {self.low:g} to {self.high:g}",
-                got=repr(float(values[row])),
-                where=place(self.name, row),
-                try_="correct the value, or leave it empty",
-            )
-        rows = [scaled, absent] if self.indicator else [scaled]
-        return np.array(rows, dtype=np.float32)
-
-    def _note(self, values: NDArray[np.float64], absent: NDArray[np.bool_], findings: Findings) -> None:
+        absent, far = numbers.missing, 0
+        out = np.empty((len(self.features), len(absent)), dtype=np.float32)
+        for first in range(0, len(absent), CHUNK):  # so that what is computed meanwhile takes no memory
+            rows = slice(first, first + CHUNK)
+            values = np.where(absent[rows], self.fill, numbers.values[rows].astype(np.float64, copy=False))
+            far += count_far(values, self.low, self.high)
+            scaled = (values - self.centre) / self.scale
+            wide = np.abs(scaled) > np.finfo(np.float32).max
+            if wide.any():
+                row = int(np.argmax(wide))
+                raise self._too_large(float(values[row]), place(self.name, first + row))
+            out[0, rows] = scaled
+        out[1:] = absent
         findings.note_missing(self.name, absent)
-        findings.note_far(self.name, values, self.low, self.high)
+        findings.note_far(self.name, far)
+        return out
+
+    def _too_large(self, value: float, where: str) -> DataError:
+        return DataError(
+            f"column {self.name!r} holds a number too large for float32",
+            expected=f"numbers like those of training: {self.low:g} to {self.high:g}",
+            got=repr(value),
+            where=where,
+            try_="correct the value, or leave it empty",
+        )
 
     @property
     def encoding(self) -> str:
@@ -186,7 +193,7 @@ def fit_encoding(column: Column, scale: tuple[float, float] | None = None) -> En
     """The encoding of a training column; `scale` is (centre, scale) where columns share them."""
     if column.kind == "category":
         return fit_texts(column.name, column.use, Counter(column.values.tolist()))
-    present = column.present.astype(np.float64)
+    present = column.present.astype(np.float64, copy=False)
     missing = len(column.values) - len(present)
     if column.kind == "time":
         return fit_time(column.name, column.use, lambda: [present], missing)
@@ -258,16 +265,15 @@ def _spread_error(name: str, low: float, high: float) -> DataError:
     )
 
 
-def shared_scale(columns: list[Column]) -> tuple[float, float]:
+def shared_scale(columns: Sequence[Column]) -> tuple[float, float]:
     """Mean and population deviation over all values of all columns, missing ones left out.
 
     Raises DataError where the values spread too far for the square of their deviation.
     """
-    values = [column.values for column in columns]
-    count = sum(len(v) - int(np.isnan(v).sum()) for v in values)
+    count = sum(len(c.values) - int(np.isnan(c.values).sum()) for c in columns)
     with np.errstate(over="ignore", invalid="ignore"):
-        centre = sum(float(np.nansum(v, dtype=np.float64)) for v in values) / max(count, 1)
-        squares = sum(float(np.nansum(np.square(v - centre, dtype=np.float64))) for v in values)
+        centre = sum(float(np.nansum(c.values, dtype=np.float64)) for c in columns) / max(count, 1)
+        squares = sum(float(np.nansum(np.square(c.values - centre, dtype=np.float64))) for c in columns)
     if not math.isfinite(squares):
         widest = max(columns, key=lambda column: np.nanmax(np.abs(column.values), initial=0.0))
         raise _spread_error(widest.name, float(np.nanmin(widest.values)), float(np.nanmax(widest.values)))

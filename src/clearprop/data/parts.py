@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -62,7 +63,7 @@ class SourceRows:
 
 PARTS = ("training", "validation", "test")
 """The parts of the data, by their numbers."""
-_ROWS_HASHED = 4096
+_ROWS_AT_ONCE = 4096
 LEAST_ROWS = 30
 """With fewer rows chance alone makes a column look suspicious."""
 MOST_ROWS = 20_000
@@ -109,6 +110,21 @@ def sample_rows(part: Part, number: int) -> Pair:
     return x[chosen], y[chosen]
 
 
+def rows_as(x: NDArray[Any], rows: RowNumbers, dtype: Any) -> NDArray[Any]:
+    """The chosen rows of x; floats in `dtype` unless it is None, and never all of them in both.
+
+    >>> rows_as(np.array([[1.0], [2.0]]), np.array([1]), np.float32)
+    array([[2.]], dtype=float32)
+    """
+    if dtype is None or x.dtype.kind != "f" or x.dtype == dtype:
+        return np.asarray(x[rows])
+    chosen = np.empty((len(rows), *x.shape[1:]), dtype)
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        piece = rows[first : first + _ROWS_AT_ONCE]
+        chosen[first : first + len(piece)] = x[piece]
+    return chosen
+
+
 def digest(parts: Sequence[Part], further: Sequence[NDArray[Any]] = ()) -> str:
     """SHA-256 of shapes, dtypes and values of all parts, and of further arrays, hexadecimal.
 
@@ -120,7 +136,7 @@ def digest(parts: Sequence[Part], further: Sequence[NDArray[Any]] = ()) -> str:
     of_parts = [array for part in parts for array in (part if isinstance(part, tuple) else part.kept)]
     for array in (*of_parts, *further):
         total.update(f"{array.dtype.str}{array.shape}".encode())
-        for piece in [array] if isinstance(array, np.ndarray) else array.pieces(_ROWS_HASHED):
+        for piece in [array] if isinstance(array, np.ndarray) else array.pieces(_ROWS_AT_ONCE):
             total.update(np.ascontiguousarray(piece).data)
     return total.hexdigest()
 
@@ -221,9 +237,9 @@ def _shared_rows(train: Pair, others: dict[str, Pair]) -> list[str]:
     return notes
 
 
-def _row_bytes(pair: Pair) -> list[bytes]:
+def _row_bytes(pair: Pair) -> Iterator[bytes]:
     x, y = pair
-    return [row.tobytes() + label.tobytes() for row, label in zip(np.ascontiguousarray(x), y, strict=True)]
+    return (row.tobytes() + label.tobytes() for row, label in zip(np.ascontiguousarray(x), y, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -331,7 +347,7 @@ def table_doubts(table: Table) -> list[str]:
     []
     """
     doubts = []
-    summed = [column.name for column in (*table.features, *table.targets) if _ends_in_its_sum(column)]
+    summed = [column.name for column in chain(table.features, table.targets) if _ends_in_its_sum(column)]
     if summed:
         doubts.append(f"the last row may sum up those above it: it holds their sum in {name_list(summed, 3)}")
     for column in table.features:
@@ -401,10 +417,17 @@ def class_codes(table: Table) -> RowNumbers:
     """The class of each row as a number, `(rows,)`, or its combination of labels; all 0 in a regression."""
     if table.task == "regression":
         return np.zeros(len(table), dtype=np.intp)
-    values = [as_category(column).values.astype(str) for column in table.targets]
-    if len(values) == 1:
-        return np.unique(values[0], return_inverse=True)[1].astype(np.intp)
-    return np.unique(np.stack(values, axis=1), axis=0, return_inverse=True)[1].reshape(-1).astype(np.intp)
+    codes = [_places_in_order(as_category(column).values) for column in table.targets]
+    if len(codes) == 1:
+        return codes[0]
+    return np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)[1].reshape(-1).astype(np.intp)
+
+
+def _places_in_order(texts: NDArray[Any]) -> RowNumbers:
+    """The place of each text among the different ones in their order."""
+    met: dict[Any, int] = {}
+    codes = np.fromiter((met.setdefault(text, len(met)) for text in texts), np.intp, len(texts))
+    return np.unique(np.array([*met], dtype=str), return_inverse=True)[1].astype(np.intp)[codes]
 
 
 def _check_own_classes(table: Table, codes: RowNumbers, train: RowNumbers, rows: RowNumbers, part: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,13 +17,14 @@ from clearprop.data.columns import (
     Findings,
     Frame,
     Locator,
-    RowNumbers,
+    TableColumns,
     as_category,
-    as_weights,
     blank_column,
     name_list,
+    names_of,
     quantity,
 )
+from clearprop.data.encoded_rows import Encoded, EncodingReport
 from clearprop.data.encodings import (
     CategoryEncoding,
     ClassTarget,
@@ -47,6 +48,7 @@ from clearprop.data.readers.reading import (
     require_names,
 )
 from clearprop.data.readers.sources import read
+from clearprop.data.row_weights import as_weights
 from clearprop.data.slips import has_unit
 from clearprop.data.table import Table
 from clearprop.data.target_transforms import TargetTransform
@@ -60,6 +62,9 @@ _EPOCHS = {"seconds": (946_684_800.0, 2_208_988_800.0), "milliseconds": (946_684
 """What the times from 2000 to 2040 are, counted since 1970."""
 _MONTH = re.compile(r"(?:.*[_\s.-])?(?:year[_\s-]?month|month|yyyymm|ym|period)", re.IGNORECASE)
 """Names of columns whose numbers of six digits are months, as a rule."""
+_LEAST_HELD, _SHARE_HELD = 1 << 21, 32
+"""Features are written into the rows of a table some together, which is faster: those of so many bytes, or such a part
+of the table."""
 _LEAST_LEVELS = 5
 """Fewer different texts than this are words, whatever they look like."""
 
@@ -74,52 +79,6 @@ class SummaryRow:
     encoding: str
     note: str
     role: str = "feature"
-
-
-@dataclass(frozen=True)
-class EncodingReport:
-    """What encoding met that differs from training: see `lines()`."""
-
-    reordered: bool
-    ignored: tuple[str, ...]
-    unseen: Mapping[str, Mapping[str, int]]
-    missing: Mapping[str, int]
-    far: Mapping[str, int]
-    left_out: int
-
-    def lines(self) -> list[str]:
-        """The report as sentences, empty if there is nothing to say."""
-        lines = ["the columns stand in another order than in training: put right"] if self.reordered else []
-        if self.ignored:
-            lines.append(f"not used, because training did not: {name_list(self.ignored)}")
-        for name, counts in self.unseen.items():
-            shown = name_list([f"{value!r} ({quantity(n, 'row')})" for value, n in counts.items()], 6)
-            lines.append(f"column {name!r}: no feature for {shown}; encoded as none of the known levels")
-        if self.missing:
-            shown = name_list([f"{name} ({n})" for name, n in self.missing.items()])
-            lines.append(f"missing values filled in: {shown}")
-        if self.far:
-            shown = name_list([f"{name} ({n})" for name, n in self.far.items()])
-            lines.append(f"numbers far outside the range of training: {shown}")
-        if self.left_out:
-            lines.append(f"{quantity(self.left_out, 'row')} left out: no value in the target")
-        return lines
-
-
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """Encoded rows: `x` `(rows, features)` float32, `y` as `Preprocessing.transform` gives it or None.
-
-    `rows` are the numbers of the encoded rows in the source, from 0; `kept` are columns as they stand there, as texts.
-    With the target comes the `weight` of each row, where rows of the training had some.
-    """
-
-    x: NDArray[np.float32]
-    y: NDArray[Any] | None
-    rows: RowNumbers
-    report: EncodingReport
-    kept: tuple[Column, ...] = ()
-    weight: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -185,7 +144,7 @@ class Preprocessing:
     @classmethod
     def fit(cls, train: Table) -> Preprocessing:
         """Fit on `train`, the training part alone: no number of another part enters."""
-        together = [column for column in train.features if column.shared]
+        together = TableColumns.held(train.features, len(train)).joined()
         scale = shared_scale(together) if together else None
         columns = tuple(fit_encoding(c, scale if c.shared else None) for c in train.features)
         classes = train.task == "classification"
@@ -254,9 +213,9 @@ class Preprocessing:
         """
         if len(table) == 0:
             raise ArgumentError("the table has no rows", expected="at least one row", got="0 rows")
-        by_name = {column.name: column for column in table.features}
-        self._require(tuple(by_name), table.source)
-        columns = [by_name[column.name] for column in self.columns]
+        names = names_of(table.features)
+        self._require(names, table.source)
+        columns = (table.features[names.index(column.name)] for column in self.columns)
         x = self._matrix(columns, len(table), table.where, Findings())
         return x, self._encoded_target(table.targets, table.where)
 
@@ -343,15 +302,15 @@ class Preprocessing:
             return frame.place(column, int(kept[row]))
 
         findings = Findings()
-        by_name = {column.name: column for column in frame.columns}
-        features = [by_name.get(c.name) or blank_column(c.name, frame.rows) for c in self.columns]
-        chosen = [replace(column.take(kept), spelling=None) for column in features]
+        there = set(frame.names)
+        features = (frame[c.name] if c.name in there else blank_column(c.name, frame.rows) for c in self.columns)
+        chosen = (replace(column.take(kept), spelling=None) for column in features)
         x = self._matrix(chosen, len(kept), place, findings)
-        goals = [by_name[name].take(kept) for name in self.target.names] if with_target else []
+        goals = [frame[name].take(kept) for name in self.target.names] if with_target else []
         y = self._encoded_target(goals, place) if with_target else None
         report = self._report(names, findings, frame.rows - len(kept))
-        wanted = [as_category(by_name[name].take(kept)) for name in keep if name in by_name]
-        counted = as_weights(by_name[self.weight].take(kept), place) if with_target and self.weight else None
+        wanted = [as_category(frame[name].take(kept)) for name in keep if name in there]
+        counted = as_weights(frame[self.weight].take(kept), place) if with_target and self.weight else None
         return Encoded(x, y, kept, report, tuple(wanted), None if counted is None else counted.values)
 
     def _report(self, names: tuple[str, ...], findings: Findings, left_out: int) -> EncodingReport:
@@ -366,14 +325,18 @@ class Preprocessing:
             left_out=left_out,
         )
 
-    def _matrix(self, columns: list[Column], rows: int, place: Locator, findings: Findings) -> NDArray[np.float32]:
-        out = np.empty((len(self.feature_names), rows), dtype=np.float32)
-        first = 0
+    def _matrix(self, columns: Iterable[Column], rows: int, place: Locator, findings: Findings) -> NDArray[np.float32]:
+        out = np.empty((rows, len(self.feature_names)), dtype=np.float32)
+        enough = max(_LEAST_HELD, out.nbytes // _SHARE_HELD)
+        held: list[NDArray[np.float32]] = []
+        last = 0
         for encoding, column in zip(self.columns, columns, strict=True):
-            last = first + len(encoding.features)
-            out[first:last] = encoding.encode(column, place, findings)
-            first = last
-        return np.ascontiguousarray(out.T)
+            held.append(encoding.encode(column, place, findings))
+            last += len(held[-1])
+            if sum(features.nbytes for features in held) >= enough:
+                _write_features(held, out, last)
+        _write_features(held, out, last)
+        return out
 
     def _named(self, frame: Frame) -> Frame:
         """The frame of an array with the names that its columns had in training, by position."""
@@ -450,6 +413,14 @@ class Preprocessing:
     def from_json(cls, text: str, where: str = "preprocessing.json") -> Preprocessing:
         """Read what `to_json` wrote.  Everything is checked; raises RunError and says what is wrong where."""
         return cls(*preprocessing_from_json(text, where))
+
+
+def _write_features(held: list[NDArray[np.float32]], out: NDArray[np.float32], last: int) -> None:
+    """Write features, `(features, rows)` each, as the columns of `out` before the last one, and let them go."""
+    if held:
+        together = held[0] if len(held) == 1 else np.concatenate(held)
+        held.clear()
+        out[:, last - len(together) : last] = together.T
 
 
 def encoding_doubts(encodings: Sequence[Any]) -> list[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,17 @@ from clearprop.data.columns import (
     Frame,
     Locator,
     RowNumbers,
+    TableColumns,
     as_category,
     as_number,
-    as_weights,
     name_list,
     quantity,
+    same,
     with_one_spelling,
 )
 from clearprop.data.readers.reading import AS_SHOWN, RANDOM, ColumnChoice, Reading, Splitting, words_of
 from clearprop.data.readers.sources import BUNDLED, read
+from clearprop.data.row_weights import as_weights
 from clearprop.data.target_transforms import require_known
 from clearprop.errors import ArgumentError, DataError
 
@@ -58,7 +61,7 @@ class Table:
     """
 
     source: str
-    features: tuple[Column, ...]
+    features: Sequence[Column]
     target: Column
     task: Task
     target_note: str
@@ -82,10 +85,13 @@ class Table:
         return len(self.rows)
 
     def take(self, rows: RowNumbers) -> Table:
-        """The chosen rows (positions in this table) as a table; it sets no test rows aside."""
+        """The chosen rows (positions in this table) as a table; it sets no test rows aside.
+
+        What is held of features are the rows that are chosen: their values are taken when they are asked for.
+        """
         return replace(
             self,
-            features=tuple(column.take(rows) for column in self.features),
+            features=TableColumns.held(self.features, len(self)).take(rows),
             target=self.target.take(rows),
             rows=self.rows[rows],
             test_rows=None,
@@ -107,7 +113,8 @@ class Table:
     @property
     def frame(self) -> Frame:
         """Features and target as a frame, as a reader of a source would give it."""
-        return Frame(self.source, (*self.features, *self.targets), self.where, target=self.target.name)
+        columns = TableColumns.held(self.features, len(self)).with_more(self.targets)
+        return Frame(self.source, columns, self.where, target=self.target.name)
 
     def digest(self) -> str:
         """SHA-256 of names and values, hexadecimal: equal for equal data, whatever file they came from."""
@@ -208,24 +215,30 @@ def lost_rows(target: str, lost: int, rows: int, source: str) -> tuple[str, ...]
 
 def _features(
     frame: Frame, targets: Sequence[str], kept: RowNumbers, place: Locator, choice: ColumnChoice
-) -> tuple[tuple[Column, ...], tuple[Dropped, ...]]:
-    """The columns to learn from, in order, and those left out with the reasons."""
-    features: list[Column] = []
+) -> tuple[TableColumns, tuple[Dropped, ...]]:
+    """The columns to learn from, in order, and those left out with the reasons.
+
+    A column that is used as it was read is not held here, but read once more when it is asked for.
+    """
+    read = TableColumns.held(frame.columns, frame.rows)
+    rows = read if len(kept) == frame.rows else read.take(kept)
+    features: dict[str, Callable[[], Column]] = {}
     dropped: list[Dropped] = []
-    for column in frame.columns:
-        if column.name in targets:
+    for number, name in enumerate(read.names):
+        if name in targets:
             continue
-        rows = column if len(kept) == frame.rows else column.take(kept)
-        reason, asked = choice.reason(column.name), choice.kind_of(column.name)
+        column = given = rows[number]
+        reason, asked = choice.reason(name), choice.kind_of(name)
         if not reason:
-            rows = used_column(rows, place, frame.source, asked)
-            reason = drop_reason(feature_facts(rows, choice.asked(column.name)), frame.is_array)
+            column = used_column(given, place, frame.source, asked)
+            reason = drop_reason(feature_facts(column, choice.asked(name)), frame.is_array)
         if reason:
-            dropped.append(Dropped(column.name, reason, int(rows.missing.sum())))
+            dropped.append(Dropped(name, reason, int(column.missing.sum())))
         else:
-            features.append(rows)
+            as_read = column.values is given.values and (column.kind, column.use) == (given.kind, given.use)
+            features[name] = partial(rows.at, number) if as_read else partial(same, column)
     require_features(len(features), dropped, ", ".join(targets), frame.source)
-    return tuple(features), tuple(dropped)
+    return TableColumns(tuple(features), tuple(features.values()), len(kept)), tuple(dropped)
 
 
 def require_features(number: int, dropped: Sequence[Dropped], target: str, source: str) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clearprop.data.array_checks import column_names, in_columns, plain_array, require_one_index
 from clearprop.data.array_labels import ArrayLabels, text_labels
-from clearprop.data.columns import mean_of, no_row_counts
+from clearprop.data.columns import mean_of
 from clearprop.data.encodings import ClassTarget
 from clearprop.data.parts import (
     PARTS,
@@ -22,6 +22,7 @@ from clearprop.data.parts import (
     SplitTable,
     class_doubts,
     digest,
+    rows_as,
     rows_in,
     sample_rows,
     split_table,
@@ -33,6 +34,7 @@ from clearprop.data.provenance import DataRecord
 from clearprop.data.readers.frame_kinds import readable_frame
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import is_table, needs_streaming
+from clearprop.data.row_weights import no_row_counts
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.sharers import ALONE, Sharers
 from clearprop.data.streaming.streamed_table import stream_table
@@ -124,11 +126,12 @@ def prepare(
     task: str,
     reading: Reading = AS_SHOWN,
     weight: Any = None,
+    dtype: Any = None,
 ) -> Prepared:
     """The data of `cl.fit`.  `validation` and `test` are None, a fraction, `(x, y)` or `(x, y, weight)`.
 
     A fraction to test, and what is said of columns and files in `reading`, are for tables.  `weight` says how much each
-    row of arrays counts.
+    row of arrays counts.  Floats in arrays x that are cut come in `dtype`, if one is given.
 
     Raises DataError or ArgumentError for data that cannot be learned from.
     """
@@ -153,7 +156,7 @@ def prepare(
             weights |= {} if own is None else {name: own}
         held, tested = pairs["validation"], pairs["test"]
         parts = Prepared(train, held, tested, rows=rows, columns=names, labels=labels, weights=weights)
-        return _hold_out(parts, validation, seed) if isinstance(validation, float) else parts
+        return _hold_out(parts, validation, seed, dtype) if isinstance(validation, float) else parts
     if not isinstance(data, Iterable) or isinstance(data, bytes | dict | np.ndarray):
         raise DataError(
             "this is nothing to train on",
@@ -322,7 +325,7 @@ def _array(value: Any, name: str, what: str) -> NDArray[Any]:
     return array
 
 
-def _hold_out(parts: Prepared, fraction: float, seed: int) -> Prepared:
+def _hold_out(parts: Prepared, fraction: float, seed: int, dtype: Any) -> Prepared:
     """Set a fraction of the rows aside for validation, at random."""
     assert isinstance(parts.train, tuple)
     x, y = parts.train
@@ -344,7 +347,8 @@ def _hold_out(parts: Prepared, fraction: float, seed: int) -> Prepared:
         {} if weight is None else {name: scaled_weights(weight[rows], len(rows), name) for name, rows in places.items()}
     )
     weights = {**parts.weights, **own}
-    return replace(parts, train=(x[kept], y[kept]), validation=(x[aside], y[aside]), rows=rows, weights=weights)
+    train, held_out = ((rows_as(x, chosen, dtype), y[chosen]) for chosen in (kept, aside))
+    return replace(parts, train=train, validation=held_out, rows=rows, weights=weights)
 
 
 def from_source(

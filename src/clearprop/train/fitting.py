@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from clearprop import nn, optim
 from clearprop.data.parts import rows_in
 from clearprop.data.readers.reading import Reading, reading_words
@@ -26,6 +28,7 @@ from clearprop.program.processes import is_one_of_several
 from clearprop.runs.folder import RunFolder
 from clearprop.runs.setting_checks import check_arguments, out_of_range, patience_needs_validation
 from clearprop.runs.settings import REDUCTIONS, Settings
+from clearprop.train.array_alignment import dtype_of
 from clearprop.train.calibration import checked_calibration
 from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.job import Job
@@ -209,7 +212,8 @@ def fit(
 
     def read(transform: str) -> Prepared:
         chosen = replace(reading, columns=replace(reading.columns, transform=transform))
-        return prepare(data, validation, test, seed, goal, task_under(task, loss), chosen, weight)
+        words = goal, task_under(task, loss), chosen, weight
+        return prepare(data, validation, test, seed, *words, dtype=_floats_of(model))
 
     to_choose = target_transform == AUTO and is_table(data)
     prepared = read("none" if to_choose else target_transform)
@@ -370,6 +374,11 @@ def _require_rising(model: Any, quantiles: Sequence[float]) -> None:
             where=user_line(),
             try_=f"cl.nn.Sequential(*model.layers, cl.nn.Increasing({number})), or cl.nn.mlp(hidden=[64, 64])",
         )
+
+
+def _floats_of(model: Any) -> Any:
+    """The dtype in which a network takes floats; one that is still to be sized takes float32."""
+    return np.dtype(np.float32) if isinstance(model, UnsizedMLP) else dtype_of(model)
 
 
 def _network(model: Any) -> Any:

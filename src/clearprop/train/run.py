@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from clearprop.attribution import Importance, PredictionExplanation
 from clearprop.data.array_checks import in_columns
+from clearprop.data.encoded_rows import Encoded
 from clearprop.data.encodings import ClassTarget
 from clearprop.data.joint_target import JointTarget
 from clearprop.data.parts import MOST_ROWS, Pair, sample_rows
-from clearprop.data.preprocessing import Encoded, Preprocessing
+from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.frame_kinds import in_kind_of
 from clearprop.data.readers.reading import FormWords, reading_of
 from clearprop.data.streaming.encoded_source import encoded_blocks
@@ -162,8 +163,7 @@ class Run:
 
         `x` is an array like the x of training; a run with preprocessing takes any source of data that has
         its columns, and the `form` of its file as `encode` does.  There is one answer a row, `(rows,)`: the class with
-        the largest output, or which `threshold` chooses, or the value; of several outputs that are no classes, all of
-        them.
+        the largest output, or which `threshold` chooses, or the value; of several outputs that are no classes, all.
 
         They are an array; with `as_given`, answers to a frame are a column (several outputs: a frame) of its kind:
         pandas, under its index, polars, pyarrow and others that narwhals knows; polars for a kind it does not know.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import INDICATOR_SHARE
-from clearprop.data.columns import Chunks, Column, Findings, Locator, summarise
+from clearprop.data.columns import Chunks, Column, Findings, Locator, count_far, summarise
 from clearprop.data.kinds.times import DAY, ORDERS, as_time, parts_of, time_text
 
 PERIODS = ("year", "week", "day")
@@ -54,7 +54,7 @@ class TimeEncoding:
         absent = times.missing
         values = np.where(absent, self.fill, times.values)
         findings.note_missing(self.name, absent)
-        findings.note_far(self.name, values, self.low, self.high)
+        findings.note_far(self.name, count_far(values, self.low, self.high))
         parts = parts_of(values)
         rows = [(values - self.centre) / self.scale]
         rows += [(parts["year"] - self.year_centre) / self.year_scale] if self.year_scale else []

@@ -9,12 +9,9 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date
-from decimal import Decimal
 from functools import partial
 from itertools import product
 from math import prod
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +20,7 @@ from numpy.typing import NDArray
 
 from clearprop.data.array_checks import plain_array, require_one_index
 from clearprop.data.array_labels import text_labels
-from clearprop.data.columns import Column, ColumnKind, Frame, RowNumbers, blank_column, name_list, target_column
-from clearprop.data.kinds.times import ticks_as_seconds
+from clearprop.data.columns import Column, Frame, RowNumbers, name_list, target_column
 from clearprop.data.readers.array_tables import columns_of, read_npy
 from clearprop.data.readers.arrow_file import read_arrow
 from clearprop.data.readers.csv_file import read_csv
@@ -43,6 +39,7 @@ from clearprop.data.readers.formats import (
     forms_text,
     require_columns_in_bounds,
 )
+from clearprop.data.readers.frame_columns import frame_columns
 from clearprop.data.readers.frame_kinds import frame_error, is_frame, known_frame
 from clearprop.data.readers.npz_file import read_npz, values_in_npz
 from clearprop.data.readers.parquet_folder import PARQUET_LIMIT, parquet_table, read_parquet
@@ -408,89 +405,4 @@ def _read_data_frame(
         )
     require_columns_in_bounds(frame.shape[1], source)
     goal = frame.columns[-1] if target is None else target
-    columns = tuple(
-        _frame_column(series, series.name == goal, series.name in as_text, series.name in spelled)
-        for series in frame.iter_columns()
-    )
-    return Frame(source, columns, partial(_place, source))
-
-
-def _frame_column(series: Any, target: bool, as_text: bool, spelled: bool) -> Column:
-    """A column of a frame; with the spelling of its whole numbers, if it is the target or `spelled`."""
-    import narwhals as nw
-
-    name, dtype = str(series.name), series.dtype
-    if dtype == nw.Unknown and series.null_count() == len(series):  # a column of nothing but gaps has no type
-        return blank_column(name, len(series))
-    kind = _kind_of_series(series)
-    if kind == "category" and dtype in (nw.Date, nw.Datetime) and not (target or as_text):
-        return Column(name, "time", _frame_times(series))
-    if kind == "category" and dtype not in (nw.String, nw.Object):
-        series = series.cast(nw.String)
-    pairs = zip(series.to_list(), series.is_null().to_list(), strict=True)
-    values = [None if absent else value for value, absent in pairs]
-    if dtype == nw.Object:  # only the values say what it is
-        kind = _kind_of_values(name, values)
-    if kind == "category":
-        return Column(name, kind, np.array([None if value is None else str(value) for value in values], dtype=object))
-    numbers = np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
-    return Column(name, kind, numbers, spelling=_spelling(values) if (target or spelled) and kind == "number" else None)
-
-
-def _frame_times(series: Any) -> NDArray[np.float64]:
-    """Dates and times as seconds since 1970, to the microsecond; NaN where one is missing."""
-    import narwhals as nw
-
-    ticks = series.cast(nw.Datetime("us") if series.dtype == nw.Date else series.dtype).dt.timestamp("us")
-    return ticks_as_seconds([None if tick is None or tick != tick else int(tick) for tick in ticks.to_list()])
-
-
-def _kind_of_series(series: Any) -> ColumnKind:
-    """What the type of a column says that it is; text where it leaves that to the values."""
-    import narwhals as nw
-
-    dtype = series.dtype
-    if dtype.is_numeric() or dtype == nw.Boolean:
-        return "boolean" if dtype == nw.Boolean else "number"
-    if dtype.is_temporal() or dtype in (nw.Categorical, nw.Enum, nw.String, nw.Object):
-        return "category"
-    raise _strange_column(str(series.name), f"a column of type {dtype}")
-
-
-def _spelling(values: list[Any]) -> NDArray[Any] | None:
-    """Whole numbers as text, which keeps those apart that floats do not; None where there are others."""
-    if not all(isinstance(value, Integral) for value in values if value is not None):
-        return None
-    return np.array([None if value is None else str(int(value)) for value in values], dtype=object)
-
-
-def _kind_of_values(name: str, values: list[Any]) -> ColumnKind:
-    """What objects are, which must all be of one kind: libraries keep truth values with gaps, and more, as objects."""
-    found: dict[ColumnKind, Any] = {}
-    for value in values:
-        if value is None:
-            continue
-        kind = next((kind for types, kind in _TYPES.items() if isinstance(value, types)), None)
-        if kind is None:
-            raise _strange_column(name, f"{value!r} of type {type(value).__name__}")
-        found.setdefault(kind, value)
-    if len(found) > 1:
-        raise _strange_column(name, " and ".join(f"{v!r} of type {type(v).__name__}" for v in found.values()))
-    return next(iter(found), "category")
-
-
-_TYPES: dict[tuple[type, ...], ColumnKind] = {
-    (bool, np.bool_): "boolean",
-    (Real, Decimal): "number",
-    (str, date): "category",
-}
-
-
-def _strange_column(name: str, got: str) -> DataError:
-    return DataError(
-        f"column {name!r} cannot be used",
-        expected="numbers, truth values, dates or text, one of these in all rows",
-        got=got,
-        where=f"data frame, column {name!r}",
-        try_="turn it into numbers or text, or drop it",
-    )
+    return Frame(source, frame_columns(frame, goal, as_text, spelled), partial(_place, source))

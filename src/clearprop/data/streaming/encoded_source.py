@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from clearprop.data.columns import Frame
-from clearprop.data.preprocessing import Encoded, EncodingReport, Preprocessing
+from clearprop.data.encoded_rows import Encoded, EncodingReport
+from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.formats import STREAMED
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import BUNDLED, file_form

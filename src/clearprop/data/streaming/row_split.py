@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_splits import divide_by
-from clearprop.data.columns import Column, as_category, as_weights, mean_of, no_row_counts, order_statistics
+from clearprop.data.columns import Column, as_category, mean_of
+from clearprop.data.order_statistics import order_statistics
 from clearprop.data.parts import PARTS, check_parts, small_classes, strange_class
 from clearprop.data.readers.reading import RANDOM, Splitting
+from clearprop.data.row_weights import as_weights, no_row_counts
 from clearprop.data.streaming.blocks import RowBlock, UnchangingFile, texts_in
 from clearprop.data.streaming.memory import Budget, size_text
 from clearprop.data.streaming.scan_pass import ScannedTable
