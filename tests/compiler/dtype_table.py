@@ -13,7 +13,7 @@ from clearprop.primitives import REGISTRY
 
 DTYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64".split()
 NATIVE = "bool int32 int64 uint8 uint32 float32 float64".split()
-NUMBERS = (2, 300, -1, 2**40, 2**70, 0.5, True)
+NUMBERS = (2, 300, -1, 2**40, 2**70, 0.5, True, 0.0, -0.0)
 REDUCTIONS = "sum max min all any prod mean var std norm logsumexp cumulative_sum argmax argmin".split()
 Function = Callable[[Any, Any], Any]
 
@@ -29,6 +29,11 @@ FUSED: dict[str, Function] = {
     "joined": lambda x, y: cl.concat([x, y]),
     "times the size": lambda x, y: x * x.shape[0],
     "within the size": lambda x, y: x < x.shape[0],
+    "negated difference": lambda x, y: 0 - (x - y),
+    "negated product": lambda x, y: -(x * y) + 0,
+    "sign of a sum": lambda x, y: cl.copysign(1.0, x * y + 0.0),
+    "sum of one": lambda x, y: cl.sum(x[:, None], axis=1),
+    "largest of one": lambda x, y: cl.max(x[:, None], axis=1) + cl.min(y[:, None], axis=1),
     "clipped": lambda x, y: cl.clip(x, 0, 2),
     "clipped widely": lambda x, y: cl.clip(x, -1, 300),
 }
@@ -67,8 +72,9 @@ def operands(dtype: str) -> tuple[np.ndarray, np.ndarray]:
     if dtype == "bool":
         return np.array([True, False, True, False]), np.array([True, True, False, False])
     if kind.kind == "f":
-        x = [-np.inf, -2.5, -1, -0.0, 0.0, 0.5, 1, 3, np.inf, np.nan, 1e30]
-        return np.array(x, kind), np.array([0.0, -0.0, 1, -0.0, 0.0, 2, 1, -3, np.inf, 1, np.nan], kind)
+        x = [-np.inf, -2.5, -1, -0.0, 0.0, 0.5, 1, 3, np.inf, np.nan, 1e30, -0.0, 0.0, 3, -0.0]
+        y = [0.0, -0.0, 1, -0.0, 0.0, 2, 1, -3, np.inf, 1, np.nan, 0.0, -0.0, 3, np.nan]
+        return np.array(x, kind), np.array(y, kind)
     i = np.iinfo(kind)
     x = [0, 1, 2, 3, 7, i.max, i.max - 1, i.min, i.min + 1, 100, i.max // 2]
     return np.array(x, kind), np.array([3, 2, 1, 0, 5, i.max, 2, i.min, 1, 100, 2], kind)
@@ -91,4 +97,5 @@ def difference(got: Any, want: Any) -> str:
     if want.dtype.kind != "f":
         return "" if np.array_equal(got, want) else f"{got} instead of {want}"
     close = np.isclose(got, want, rtol=1e-5 if want.dtype == np.float32 else 1e-13, atol=0, equal_nan=True)
+    close &= (want != 0) | (np.signbit(got) == np.signbit(want))  # 0 and −0 are two
     return "" if close.all() else f"{got[~close]} instead of {want[~close]}"

@@ -157,6 +157,8 @@ NAMES: dict[str, Any] = {
     "u64": int,
     "erf": lambda x: np.asarray(math.erf(x), x.dtype)[()],
     "accumulate": lambda total, x: total + x,
+    "fold_maximum": np.maximum,
+    "fold_minimum": np.minimum,
     "sgemm": _gemm("f32"),
     "dgemm": _gemm("f64"),
     "private_sgemm": _gemm("f32"),

@@ -52,8 +52,8 @@ def compute_dtype(op: Statement, position: int) -> DType | None:
 _INITIAL = {"sum": "0", "max": "-inf", "min": "inf", "all": "1", "any": "0"}
 _COMBINE = {
     "sum": "accumulate({0}, {1})",
-    "max": "maximum({0}, {1})",
-    "min": "minimum({0}, {1})",
+    "max": "fold_maximum({0}, {1})",
+    "min": "fold_minimum({0}, {1})",
     "all": "{0} & {1}",
     "any": "{0} | {1}",
 }
@@ -62,6 +62,13 @@ _COMBINE = {
 def reduction_step(op: Statement, old: str, new: str) -> str:
     """One step of a reduction."""
     return _COMBINE[op.equation.primitive.facts.reduction].format(old, new)
+
+
+def reduced_operand(op: Statement, text: str) -> str:
+    """What a reduction takes of an element: an extreme +0 for a zero, so that it has one sign in any order."""
+    if op.equation.primitive.facts.reduction in ("max", "min") and op.out.dtype.kind == "f":
+        return f"({text} + {dtype_name(op.out.dtype)}(0))"
+    return text
 
 
 def reduction_start(op: Statement) -> str:

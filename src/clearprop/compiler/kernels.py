@@ -27,6 +27,7 @@ from clearprop.compiler.kernel_text import (
     enclose_operand,
     indent_lines,
     literal_text,
+    reduced_operand,
     reduction_start,
     reduction_step,
     unsigned_text,
@@ -340,7 +341,7 @@ class Emitter:
 
     def _emit_reduce(self, op: Statement) -> None:
         stage = self.nest.stage[op]
-        text = self.operand(op, 0, stage)
+        text = reduced_operand(op, self.operand(op, 0, stage))
         if not op.domain:
             self._finish_scalar(op, text)
         elif is_accumulated(op):

@@ -199,11 +199,13 @@ class _Simplifier(Builder):
         return None
 
     def _reduced_nothing(self, p: Operation, atom: Any, params: dict[str, Any]) -> Any:
-        """The operand in another shape, if every axis that is reduced has size 1."""
+        """The operand in another shape, if every axis that is reduced has size 1: 0 + x in floating point."""
         if not all(is_one(atom.shape[a]) for a in params["axis"]):
             return None
         (wanted,) = p.infer([type_of(atom)], params)
         (same,) = self.emit(REGISTRY["astype"], [atom], {"dtype": wanted.dtype})
+        if wanted.dtype.kind == "f":
+            (same,) = self.emit(REGISTRY["add"], [same, 0.0], {})
         return self.emit(REGISTRY["reshape"], [same], {"shape": wanted.shape})[0]
 
     def _kept(self, p: Operation, atoms: Sequence[Any], result: Any) -> Any:

@@ -200,6 +200,8 @@ class NumpySource:
         self.helpers |= {n: f for n, f in HELPERS.items() if n in _called_names(p.numpy)}
         params = {k: _One(v) if k == "axis" else v for k, v in eq.params.items()}
         tree = fill_spelling(p, operands, Call(p, (), {k: _Shown(self.value(v)) for k, v in params.items()}))
+        if p.facts.reduction in ("max", "min") and type_of(eq.outputs[0]).dtype.kind == "f":
+            tree = ast.BinOp(tree, ast.Add(), ast.Constant(0.0))  # of zeros +0, however they lie in memory
         return _tidy_tree(tree) if "keepdims" in params else tree
 
     def _formula(self, eq: Equation) -> Expression:

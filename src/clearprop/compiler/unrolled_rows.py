@@ -11,7 +11,7 @@ from typing import Any
 
 from clearprop.compiler.array_access import Access
 from clearprop.compiler.iteration_domains import Statement
-from clearprop.compiler.kernel_text import dtype_name, indent_lines, reduction_start, reduction_step
+from clearprop.compiler.kernel_text import dtype_name, indent_lines, reduced_operand, reduction_start, reduction_step
 from clearprop.compiler.kernels import Emitter
 from clearprop.compiler.long_sums import block_lines, closing_line
 from clearprop.compiler.schedule import is_accumulated
@@ -91,13 +91,13 @@ class UnrolledEmitter(Emitter):
         texts = []
         for column in range(1 if row else self.columns):
             self.column = column
-            texts.append(self.operand(op, 0, 0))
+            texts.append(reduced_operand(op, self.operand(op, 0, 0)))
         if is_accumulated(op):
             self._accumulate_all(op, texts)
             return
         name = self.local(op.out, "s")
-        total = texts[0]
-        for text in texts[1:]:
+        total = reduction_start(op)
+        for text in texts:
             total = reduction_step(op, total, text)
         self.body.append(f"{name} = {total}")
         self.each[op.out] = [name] * self.columns

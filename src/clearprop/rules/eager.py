@@ -78,11 +78,16 @@ def smallest(x: NDArray[Any], axis: Sequence[int], keepdims: bool) -> Any:
 
 
 def _extreme(reduce: Reduce, x: NDArray[Any], axis: Sequence[int], keepdims: bool) -> Any:
-    """Over the few columns of a matrix: element by element over its copied transpose, whole columns at a time."""
+    """Over the few columns of a matrix: element by element over its copied transpose, whole columns at a time.
+
+    In floating point a zero is +0: which of several zeros NumPy takes depends on how they lie in memory.
+    """
     if _is_small_matrix(x) and len(axis) == 1 and axis[0] == -1 and x.shape[1] <= NARROW:
         out = reduce(np.ascontiguousarray(x.T), axis=0)
-        return out[:, None] if keepdims else out
-    return reduce(x, axis=tuple(axis), keepdims=keepdims)
+        out = out[:, None] if keepdims else out
+    else:
+        out = reduce(x, axis=tuple(axis), keepdims=keepdims)
+    return out + 0.0 if x.dtype.kind == "f" else out
 
 
 def rectify(x: NDArray[Any]) -> Any:

@@ -47,7 +47,7 @@ def nest6_add_max_subtract_exp_sum_log_equal(
         s4 = f32(-inf)
         for j in range(m):
             h2_j = v2[o + j] + model_layers_2_bias[j]
-            s4 = maximum(s4, h2_j)
+            s4 = fold_maximum(s4, (h2_j + f32(0)))
         s8 = f32(0)
         s15 = f32(0)
         for j in range(m):

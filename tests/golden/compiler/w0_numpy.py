@@ -15,7 +15,7 @@ def step(
     h1 = np.maximum(h0, 0.0)                                  # f32[n3,n1]   maximum(h0, 0)
     h2 = h1 @ model_layers_2_weight + model_layers_2_bias     # f32[n3,n2]
     v3 = require_range(y, 0, n2 - 1, 'cross_entropy')         # i64[n3]   y
-    v5 = np.reshape(np.max(h2, axis=-1), (n3, 1))             # f32[n3,1]   max(h2)
+    v5 = np.reshape(np.max(h2, axis=-1) + 0.0, (n3, 1))       # f32[n3,1]   max(h2)
     v6 = h2 - v5                                              # f32[n3,n2]
     v7 = np.exp(v6)                                           # f32[n3,n2]
     v8 = np.sum(v7, axis=-1)                                  # f32[n3]   sum(v7)

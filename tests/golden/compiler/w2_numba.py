@@ -57,7 +57,7 @@ def nest8_add_max_subtract_exp_sum_log_equal(
         s5 = f32(-inf)
         for j in range(m):
             h4_j = v3[o + j] + model_layers_4_bias[j]
-            s5 = maximum(s5, h4_j)
+            s5 = fold_maximum(s5, (h4_j + f32(0)))
         s9 = f32(0)
         s16 = f32(0)
         for j in range(m):

@@ -20,7 +20,7 @@ def step(
     h3 = np.maximum(h2, 0.0)                                  # f32[n4,n2]   maximum(h2, 0)
     h4 = h3 @ model_layers_4_weight + model_layers_4_bias     # f32[n4,n3]
     v4 = require_range(y, 0, n3 - 1, 'cross_entropy')         # i64[n4]   y
-    v6 = np.reshape(np.max(h4, axis=-1), (n4, 1))             # f32[n4,1]   max(h4)
+    v6 = np.reshape(np.max(h4, axis=-1) + 0.0, (n4, 1))       # f32[n4,1]   max(h4)
     v7 = h4 - v6                                              # f32[n4,n3]
     v8 = np.exp(v7)                                           # f32[n4,n3]
     v9 = np.sum(v8, axis=-1)                                  # f32[n4]   sum(v8)

@@ -232,7 +232,7 @@ def nest10_add_max_subtract_exp_sum_log_equal(
         s108 = f32(-inf)
         for j in range(m):
             h9_j = v106[o + j] + model_layers_9_bias[j]
-            s108 = maximum(s108, h9_j)
+            s108 = fold_maximum(s108, (h9_j + f32(0)))
         s112 = f32(0)
         s119 = f32(0)
         for j in range(m):

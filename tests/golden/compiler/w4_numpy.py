@@ -81,7 +81,7 @@ def step(
     h8 = h7 * v105                                            # f32[n5,n3]
     h9 = h8 @ model_layers_9_weight + model_layers_9_bias     # f32[n5,n4]
     v107 = require_range(y, 0, n4 - 1, 'cross_entropy')       # i64[n5]   y
-    v109 = np.reshape(np.max(h9, axis=-1), (n5, 1))           # f32[n5,1]   max(h9)
+    v109 = np.reshape(np.max(h9, axis=-1) + 0.0, (n5, 1))     # f32[n5,1]   max(h9)
     v110 = h9 - v109                                          # f32[n5,n4]
     v111 = np.exp(v110)                                       # f32[n5,n4]
     v112 = np.sum(v111, axis=-1)                              # f32[n5]   sum(v111)

@@ -10,30 +10,30 @@ from clearprop.compiler.native.kernel_imports import *
 
 @njit(**KERNEL)
 def nest1_identity_divide_add_pow_subtract(
-    lo, hi, v2, v9, size, v22, state_1_0_t, new_state_1_0_t, v104, v106, state_1_0_m_layers_6_bias,
-    v167, state_1_0_v_layers_6_bias, v169,
+    lo, hi, v2, v9, size, v22, state_1_0_t, new_state_1_0_t, v106, v108, state_1_0_m_layers_6_bias,
+    v169, state_1_0_v_layers_6_bias, v171,
 ):
     t2 = i64(0)
     t9 = i64(1)
     t22 = f32(1) / f32(size)
     state_1_0_t_r = state_1_0_t[0]
     new_state_1_0_t_j = i64(u64(state_1_0_t_r) + u64(1))
-    t103 = power(f64(0.999), f64(new_state_1_0_t_j))
-    t104 = f64(1) - t103
-    t105 = power(f64(0.9), f64(new_state_1_0_t_j))
+    t105 = power(f64(0.999), f64(new_state_1_0_t_j))
     t106 = f64(1) - t105
+    t107 = power(f64(0.9), f64(new_state_1_0_t_j))
+    t108 = f64(1) - t107
     state_1_0_m_layers_6_bias_r = state_1_0_m_layers_6_bias[0]
-    t167 = f32(0.9) * state_1_0_m_layers_6_bias_r
+    t169 = f32(0.9) * state_1_0_m_layers_6_bias_r
     state_1_0_v_layers_6_bias_r = state_1_0_v_layers_6_bias[0]
-    t169 = f32(0.999) * state_1_0_v_layers_6_bias_r
+    t171 = f32(0.999) * state_1_0_v_layers_6_bias_r
     v2[0] = t2
     v9[0] = t9
     v22[0] = t22
     new_state_1_0_t[0] = new_state_1_0_t_j
-    v104[0] = t104
     v106[0] = t106
-    v167[0] = t167
+    v108[0] = t108
     v169[0] = t169
+    v171[0] = t171
 
 
 @njit(**KERNEL)
@@ -102,13 +102,14 @@ def nest11_add_subtract_square_sum_multiply(
 
 
 @njit(**KERNEL)
-def nest12_divide_square(lo, hi, v18, size, v20, model_layers_6_bias_bar, v60):
+def nest12_divide_square_add(lo, hi, v18, size, v20, model_layers_6_bias_bar, v61):
     r18 = v18[0]
     t20 = r18 / f32(size)
     model_layers_6_bias_bar_r = model_layers_6_bias_bar[0]
     t60 = model_layers_6_bias_bar_r * model_layers_6_bias_bar_r
+    t61 = t60 + f32(0.0)
     v20[0] = t20
-    v60[0] = t60
+    v61[0] = t61
 
 
 @njit(**KERNEL)
@@ -183,13 +184,13 @@ def nest22_square_sum(lo, hi, model_layers_0_bias_bar, v53):
 
 
 @njit(**KERNEL)
-def nest23_add(lo, hi, v51, v53, v55, v63):
+def nest23_add(lo, hi, v51, v53, v55, v64):
     r51 = v51[0]
     r53 = v53[0]
-    t62 = r51 + r53
+    t63 = r51 + r53
     r55 = v55[0]
-    t63 = t62 + r55
-    v63[0] = t63
+    t64 = t63 + r55
+    v64[0] = t64
 
 
 @njit(**KERNEL)
@@ -202,11 +203,11 @@ def nest24_square_sum(lo, hi, model_layers_3_bias_bar, v57):
 
 
 @njit(**KERNEL)
-def nest25_add(lo, hi, v63, v57, v64):
-    r63 = v63[0]
+def nest25_add(lo, hi, v64, v57, v65):
+    r64 = v64[0]
     r57 = v57[0]
-    t64 = r63 + r57
-    v64[0] = t64
+    t65 = r64 + r57
+    v65[0] = t65
 
 
 @njit(**KERNEL)
@@ -220,143 +221,144 @@ def nest26_square_sum(lo, hi, model_layers_6_weight_bar, v59):
 
 @njit(**KERNEL)
 def nest27_add_less_where_astype_multiply_square(
-    lo, hi, v64, v59, v60, v66, v67, v69, model_layers_6_bias_bar, v85, v86,
+    lo, hi, v65, v59, v61, v67, v68, v70, model_layers_6_bias_bar, v86, v88,
 ):
-    r64 = v64[0]
+    r65 = v65[0]
     r59 = v59[0]
-    t65 = r64 + r59
-    r60 = v60[0]
-    t66 = t65 + r60
-    t67 = t66 < f32(inf)
-    t68 = (f64(1.0) if t67 else f64(8.271806125530277e-25))
-    t69 = f32(t68)
+    t66 = r65 + r59
+    r61 = v61[0]
+    t67 = t66 + r61
+    t68 = t67 < f32(inf)
+    t69 = (f64(1.0) if t68 else f64(8.271806125530277e-25))
+    t70 = f32(t69)
     model_layers_6_bias_bar_r = model_layers_6_bias_bar[0]
-    t85 = model_layers_6_bias_bar_r * t69
-    t86 = t85 * t85
-    v66[0] = t66
+    t86 = model_layers_6_bias_bar_r * t70
+    t87 = t86 * t86
+    t88 = t87 + f32(0.0)
     v67[0] = t67
-    v69[0] = t69
-    v85[0] = t85
+    v68[0] = t68
+    v70[0] = t70
     v86[0] = t86
+    v88[0] = t88
 
 
 @njit(**KERNEL)
-def nest28_multiply_square_sum(lo, hi, model_layers_0_weight_bar, v69, v70, v72):
-    r69 = v69[0]
-    s72 = f32(0)
+def nest28_multiply_square_sum(lo, hi, model_layers_0_weight_bar, v70, v71, v73):
+    r70 = v70[0]
+    s73 = f32(0)
     for j in range(lo, hi):
-        t70 = model_layers_0_weight_bar[j] * r69
-        t71 = t70 * t70
-        s72 = accumulate(s72, t71)
-        v70[j] = t70
-    v72[0] = s72
+        t71 = model_layers_0_weight_bar[j] * r70
+        t72 = t71 * t71
+        s73 = accumulate(s73, t72)
+        v71[j] = t71
+    v73[0] = s73
 
 
 @njit(**KERNEL)
-def nest29_multiply_square_sum(lo, hi, model_layers_3_weight_bar, v69, v76, v78):
-    r69 = v69[0]
-    s78 = f32(0)
+def nest29_multiply_square_sum(lo, hi, model_layers_3_weight_bar, v70, v77, v79):
+    r70 = v70[0]
+    s79 = f32(0)
     for j in range(lo, hi):
-        t76 = model_layers_3_weight_bar[j] * r69
-        t77 = t76 * t76
-        s78 = accumulate(s78, t77)
-        v76[j] = t76
-    v78[0] = s78
+        t77 = model_layers_3_weight_bar[j] * r70
+        t78 = t77 * t77
+        s79 = accumulate(s79, t78)
+        v77[j] = t77
+    v79[0] = s79
 
 
 @njit(**KERNEL)
-def nest30_multiply_square_sum(lo, hi, model_layers_0_bias_bar, v69, v73, v75):
-    r69 = v69[0]
-    s75 = f32(0)
+def nest30_multiply_square_sum(lo, hi, model_layers_0_bias_bar, v70, v74, v76):
+    r70 = v70[0]
+    s76 = f32(0)
     for j in range(lo, hi):
-        t73 = model_layers_0_bias_bar[j] * r69
-        t74 = t73 * t73
-        s75 = accumulate(s75, t74)
-        v73[j] = t73
-    v75[0] = s75
+        t74 = model_layers_0_bias_bar[j] * r70
+        t75 = t74 * t74
+        s76 = accumulate(s76, t75)
+        v74[j] = t74
+    v76[0] = s76
 
 
 @njit(**KERNEL)
-def nest31_add(lo, hi, v72, v75, v78, v89):
-    r72 = v72[0]
-    r75 = v75[0]
-    t88 = r72 + r75
-    r78 = v78[0]
-    t89 = t88 + r78
-    v89[0] = t89
+def nest31_add(lo, hi, v73, v76, v79, v91):
+    r73 = v73[0]
+    r76 = v76[0]
+    t90 = r73 + r76
+    r79 = v79[0]
+    t91 = t90 + r79
+    v91[0] = t91
 
 
 @njit(**KERNEL)
-def nest32_multiply_square_sum(lo, hi, model_layers_3_bias_bar, v69, v79, v81):
-    r69 = v69[0]
-    s81 = f32(0)
+def nest32_multiply_square_sum(lo, hi, model_layers_3_bias_bar, v70, v80, v82):
+    r70 = v70[0]
+    s82 = f32(0)
     for j in range(lo, hi):
-        t79 = model_layers_3_bias_bar[j] * r69
-        t80 = t79 * t79
-        s81 = accumulate(s81, t80)
-        v79[j] = t79
-    v81[0] = s81
+        t80 = model_layers_3_bias_bar[j] * r70
+        t81 = t80 * t80
+        s82 = accumulate(s82, t81)
+        v80[j] = t80
+    v82[0] = s82
 
 
 @njit(**KERNEL)
-def nest33_add(lo, hi, v89, v81, v90):
-    r89 = v89[0]
-    r81 = v81[0]
-    t90 = r89 + r81
-    v90[0] = t90
+def nest33_add(lo, hi, v91, v82, v92):
+    r91 = v91[0]
+    r82 = v82[0]
+    t92 = r91 + r82
+    v92[0] = t92
 
 
 @njit(**KERNEL)
-def nest34_multiply_square_sum(lo, hi, model_layers_6_weight_bar, v69, v82, v84):
-    r69 = v69[0]
-    s84 = f32(0)
+def nest34_multiply_square_sum(lo, hi, model_layers_6_weight_bar, v70, v83, v85):
+    r70 = v70[0]
+    s85 = f32(0)
     for j in range(lo, hi):
-        t82 = model_layers_6_weight_bar[j] * r69
-        t83 = t82 * t82
-        s84 = accumulate(s84, t83)
-        v82[j] = t82
-    v84[0] = s84
+        t83 = model_layers_6_weight_bar[j] * r70
+        t84 = t83 * t83
+        s85 = accumulate(s85, t84)
+        v83[j] = t83
+    v85[0] = s85
 
 
 @njit(**KERNEL)
 def nest35_add_where_sqrt_maximum_divide_multiply(
-    lo, hi, v90, v84, v86, v67, v66, v69, v96, v85, v167, state_1_0_m_layers_6_bias, v169, v106,
-    v104, state_1_0_v_layers_6_bias, model_layers_6_bias,
+    lo, hi, v92, v85, v88, v68, v67, v70, v98, v86, v169, state_1_0_m_layers_6_bias, v171, v108,
+    v106, state_1_0_v_layers_6_bias, model_layers_6_bias,
 ):
-    r90 = v90[0]
-    r84 = v84[0]
-    t91 = r90 + r84
-    r86 = v86[0]
-    t92 = t91 + r86
-    r67 = v67[0]
-    r66 = v66[0]
-    t93 = (r66 if r67 else t92)
-    t94 = sqrt(t93)
-    r69 = v69[0]
-    t95 = maximum(t94, r69)
-    t96 = f32(1.0) / t95
+    r92 = v92[0]
     r85 = v85[0]
-    t102 = r85 * t96
-    t168 = f32(0.09999999999999998) * t102
-    r167 = v167[0]
-    new_state_1_0_m_layers_6_bias_j = r167 + t168
-    t170 = t102 * t102
-    t171 = f32(0.0010000000000000009) * t170
+    t93 = r92 + r85
+    r88 = v88[0]
+    t94 = t93 + r88
+    r68 = v68[0]
+    r67 = v67[0]
+    t95 = (r67 if r68 else t94)
+    t96 = sqrt(t95)
+    r70 = v70[0]
+    t97 = maximum(t96, r70)
+    t98 = f32(1.0) / t97
+    r86 = v86[0]
+    t104 = r86 * t98
+    t170 = f32(0.09999999999999998) * t104
     r169 = v169[0]
-    t172 = r169 + t171
+    new_state_1_0_m_layers_6_bias_j = r169 + t170
+    t172 = t104 * t104
+    t173 = f32(0.0010000000000000009) * t172
+    r171 = v171[0]
+    t174 = r171 + t173
+    r108 = v108[0]
+    t175 = new_state_1_0_m_layers_6_bias_j / f32(r108)
     r106 = v106[0]
-    t173 = new_state_1_0_m_layers_6_bias_j / f32(r106)
-    r104 = v104[0]
-    t174 = t172 / f32(r104)
-    t175 = sqrt(t174)
-    t176 = t175 + f32(1e-08)
-    t177 = t173 / t176
-    t178 = t172 < f32(inf)
-    new_state_1_0_v_layers_6_bias_j = (t172 if t178 else f32(nan))
-    t190 = f32(-0.001) * t177
+    t176 = t174 / f32(r106)
+    t177 = sqrt(t176)
+    t178 = t177 + f32(1e-08)
+    t179 = t175 / t178
+    t180 = t174 < f32(inf)
+    new_state_1_0_v_layers_6_bias_j = (t174 if t180 else f32(nan))
+    t192 = f32(-0.001) * t179
     model_layers_6_bias_r = model_layers_6_bias[0]
-    new_model_layers_6_bias_j = model_layers_6_bias_r + t190
-    v96[0] = t96
+    new_model_layers_6_bias_j = model_layers_6_bias_r + t192
+    v98[0] = t98
     state_1_0_m_layers_6_bias[0] = new_state_1_0_m_layers_6_bias_j
     state_1_0_v_layers_6_bias[0] = new_state_1_0_v_layers_6_bias_j
     model_layers_6_bias[0] = new_model_layers_6_bias_j
@@ -364,32 +366,32 @@ def nest35_add_where_sqrt_maximum_divide_multiply(
 
 @njit(**KERNEL)
 def nest36_multiply_add_square_divide_sqrt_less(
-    lo, hi, v70, v96, state_1_0_m_layers_0_weight, state_1_0_v_layers_0_weight, v106, v104,
+    lo, hi, v71, v98, state_1_0_m_layers_0_weight, state_1_0_v_layers_0_weight, v108, v106,
     model_layers_0_weight,
 ):
-    r96 = v96[0]
+    r98 = v98[0]
+    r108 = v108[0]
     r106 = v106[0]
-    r104 = v104[0]
     for j in range(lo, hi):
-        t97 = v70[j] * r96
-        t107 = f32(0.9) * state_1_0_m_layers_0_weight[j]
-        t108 = f32(0.09999999999999998) * t97
-        new_state_1_0_m_layers_0_weight_j = t107 + t108
-        t109 = f32(0.999) * state_1_0_v_layers_0_weight[j]
-        t110 = t97 * t97
-        t111 = f32(0.0010000000000000009) * t110
-        t112 = t109 + t111
-        t113 = new_state_1_0_m_layers_0_weight_j / f32(r106)
-        t114 = t112 / f32(r104)
-        t115 = sqrt(t114)
-        t116 = t115 + f32(1e-08)
-        t117 = t113 / t116
-        t118 = t112 < f32(inf)
-        new_state_1_0_v_layers_0_weight_j = (t112 if t118 else f32(nan))
-        t179 = f32(0.01) * model_layers_0_weight[j]
-        t180 = t117 + t179
-        t185 = f32(-0.001) * t180
-        new_model_layers_0_weight_j = model_layers_0_weight[j] + t185
+        t99 = v71[j] * r98
+        t109 = f32(0.9) * state_1_0_m_layers_0_weight[j]
+        t110 = f32(0.09999999999999998) * t99
+        new_state_1_0_m_layers_0_weight_j = t109 + t110
+        t111 = f32(0.999) * state_1_0_v_layers_0_weight[j]
+        t112 = t99 * t99
+        t113 = f32(0.0010000000000000009) * t112
+        t114 = t111 + t113
+        t115 = new_state_1_0_m_layers_0_weight_j / f32(r108)
+        t116 = t114 / f32(r106)
+        t117 = sqrt(t116)
+        t118 = t117 + f32(1e-08)
+        t119 = t115 / t118
+        t120 = t114 < f32(inf)
+        new_state_1_0_v_layers_0_weight_j = (t114 if t120 else f32(nan))
+        t181 = f32(0.01) * model_layers_0_weight[j]
+        t182 = t119 + t181
+        t187 = f32(-0.001) * t182
+        new_model_layers_0_weight_j = model_layers_0_weight[j] + t187
         state_1_0_m_layers_0_weight[j] = new_state_1_0_m_layers_0_weight_j
         state_1_0_v_layers_0_weight[j] = new_state_1_0_v_layers_0_weight_j
         model_layers_0_weight[j] = new_model_layers_0_weight_j
@@ -397,32 +399,32 @@ def nest36_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest37_multiply_add_square_divide_sqrt_less(
-    lo, hi, v76, v96, state_1_0_m_layers_3_weight, state_1_0_v_layers_3_weight, v106, v104,
+    lo, hi, v77, v98, state_1_0_m_layers_3_weight, state_1_0_v_layers_3_weight, v108, v106,
     model_layers_3_weight,
 ):
-    r96 = v96[0]
+    r98 = v98[0]
+    r108 = v108[0]
     r106 = v106[0]
-    r104 = v104[0]
     for j in range(lo, hi):
-        t99 = v76[j] * r96
-        t131 = f32(0.9) * state_1_0_m_layers_3_weight[j]
-        t132 = f32(0.09999999999999998) * t99
-        new_state_1_0_m_layers_3_weight_j = t131 + t132
-        t133 = f32(0.999) * state_1_0_v_layers_3_weight[j]
-        t134 = t99 * t99
-        t135 = f32(0.0010000000000000009) * t134
-        t136 = t133 + t135
-        t137 = new_state_1_0_m_layers_3_weight_j / f32(r106)
-        t138 = t136 / f32(r104)
-        t139 = sqrt(t138)
-        t140 = t139 + f32(1e-08)
-        t141 = t137 / t140
-        t142 = t136 < f32(inf)
-        new_state_1_0_v_layers_3_weight_j = (t136 if t142 else f32(nan))
-        t181 = f32(0.01) * model_layers_3_weight[j]
-        t182 = t141 + t181
-        t187 = f32(-0.001) * t182
-        new_model_layers_3_weight_j = model_layers_3_weight[j] + t187
+        t101 = v77[j] * r98
+        t133 = f32(0.9) * state_1_0_m_layers_3_weight[j]
+        t134 = f32(0.09999999999999998) * t101
+        new_state_1_0_m_layers_3_weight_j = t133 + t134
+        t135 = f32(0.999) * state_1_0_v_layers_3_weight[j]
+        t136 = t101 * t101
+        t137 = f32(0.0010000000000000009) * t136
+        t138 = t135 + t137
+        t139 = new_state_1_0_m_layers_3_weight_j / f32(r108)
+        t140 = t138 / f32(r106)
+        t141 = sqrt(t140)
+        t142 = t141 + f32(1e-08)
+        t143 = t139 / t142
+        t144 = t138 < f32(inf)
+        new_state_1_0_v_layers_3_weight_j = (t138 if t144 else f32(nan))
+        t183 = f32(0.01) * model_layers_3_weight[j]
+        t184 = t143 + t183
+        t189 = f32(-0.001) * t184
+        new_model_layers_3_weight_j = model_layers_3_weight[j] + t189
         state_1_0_m_layers_3_weight[j] = new_state_1_0_m_layers_3_weight_j
         state_1_0_v_layers_3_weight[j] = new_state_1_0_v_layers_3_weight_j
         model_layers_3_weight[j] = new_model_layers_3_weight_j
@@ -430,30 +432,30 @@ def nest37_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest38_multiply_add_square_divide_sqrt_less(
-    lo, hi, v73, v96, state_1_0_m_layers_0_bias, state_1_0_v_layers_0_bias, v106, v104,
+    lo, hi, v74, v98, state_1_0_m_layers_0_bias, state_1_0_v_layers_0_bias, v108, v106,
     model_layers_0_bias,
 ):
-    r96 = v96[0]
+    r98 = v98[0]
+    r108 = v108[0]
     r106 = v106[0]
-    r104 = v104[0]
     for j in range(lo, hi):
-        t98 = v73[j] * r96
-        t119 = f32(0.9) * state_1_0_m_layers_0_bias[j]
-        t120 = f32(0.09999999999999998) * t98
-        new_state_1_0_m_layers_0_bias_j = t119 + t120
-        t121 = f32(0.999) * state_1_0_v_layers_0_bias[j]
-        t122 = t98 * t98
-        t123 = f32(0.0010000000000000009) * t122
-        t124 = t121 + t123
-        t125 = new_state_1_0_m_layers_0_bias_j / f32(r106)
-        t126 = t124 / f32(r104)
-        t127 = sqrt(t126)
-        t128 = t127 + f32(1e-08)
-        t129 = t125 / t128
-        t130 = t124 < f32(inf)
-        new_state_1_0_v_layers_0_bias_j = (t124 if t130 else f32(nan))
-        t186 = f32(-0.001) * t129
-        new_model_layers_0_bias_j = model_layers_0_bias[j] + t186
+        t100 = v74[j] * r98
+        t121 = f32(0.9) * state_1_0_m_layers_0_bias[j]
+        t122 = f32(0.09999999999999998) * t100
+        new_state_1_0_m_layers_0_bias_j = t121 + t122
+        t123 = f32(0.999) * state_1_0_v_layers_0_bias[j]
+        t124 = t100 * t100
+        t125 = f32(0.0010000000000000009) * t124
+        t126 = t123 + t125
+        t127 = new_state_1_0_m_layers_0_bias_j / f32(r108)
+        t128 = t126 / f32(r106)
+        t129 = sqrt(t128)
+        t130 = t129 + f32(1e-08)
+        t131 = t127 / t130
+        t132 = t126 < f32(inf)
+        new_state_1_0_v_layers_0_bias_j = (t126 if t132 else f32(nan))
+        t188 = f32(-0.001) * t131
+        new_model_layers_0_bias_j = model_layers_0_bias[j] + t188
         state_1_0_m_layers_0_bias[j] = new_state_1_0_m_layers_0_bias_j
         state_1_0_v_layers_0_bias[j] = new_state_1_0_v_layers_0_bias_j
         model_layers_0_bias[j] = new_model_layers_0_bias_j
@@ -461,30 +463,30 @@ def nest38_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest39_multiply_add_square_divide_sqrt_less(
-    lo, hi, v79, v96, state_1_0_m_layers_3_bias, state_1_0_v_layers_3_bias, v106, v104,
+    lo, hi, v80, v98, state_1_0_m_layers_3_bias, state_1_0_v_layers_3_bias, v108, v106,
     model_layers_3_bias,
 ):
-    r96 = v96[0]
+    r98 = v98[0]
+    r108 = v108[0]
     r106 = v106[0]
-    r104 = v104[0]
     for j in range(lo, hi):
-        t100 = v79[j] * r96
-        t143 = f32(0.9) * state_1_0_m_layers_3_bias[j]
-        t144 = f32(0.09999999999999998) * t100
-        new_state_1_0_m_layers_3_bias_j = t143 + t144
-        t145 = f32(0.999) * state_1_0_v_layers_3_bias[j]
-        t146 = t100 * t100
-        t147 = f32(0.0010000000000000009) * t146
-        t148 = t145 + t147
-        t149 = new_state_1_0_m_layers_3_bias_j / f32(r106)
-        t150 = t148 / f32(r104)
-        t151 = sqrt(t150)
-        t152 = t151 + f32(1e-08)
-        t153 = t149 / t152
-        t154 = t148 < f32(inf)
-        new_state_1_0_v_layers_3_bias_j = (t148 if t154 else f32(nan))
-        t188 = f32(-0.001) * t153
-        new_model_layers_3_bias_j = model_layers_3_bias[j] + t188
+        t102 = v80[j] * r98
+        t145 = f32(0.9) * state_1_0_m_layers_3_bias[j]
+        t146 = f32(0.09999999999999998) * t102
+        new_state_1_0_m_layers_3_bias_j = t145 + t146
+        t147 = f32(0.999) * state_1_0_v_layers_3_bias[j]
+        t148 = t102 * t102
+        t149 = f32(0.0010000000000000009) * t148
+        t150 = t147 + t149
+        t151 = new_state_1_0_m_layers_3_bias_j / f32(r108)
+        t152 = t150 / f32(r106)
+        t153 = sqrt(t152)
+        t154 = t153 + f32(1e-08)
+        t155 = t151 / t154
+        t156 = t150 < f32(inf)
+        new_state_1_0_v_layers_3_bias_j = (t150 if t156 else f32(nan))
+        t190 = f32(-0.001) * t155
+        new_model_layers_3_bias_j = model_layers_3_bias[j] + t190
         state_1_0_m_layers_3_bias[j] = new_state_1_0_m_layers_3_bias_j
         state_1_0_v_layers_3_bias[j] = new_state_1_0_v_layers_3_bias_j
         model_layers_3_bias[j] = new_model_layers_3_bias_j
@@ -492,32 +494,32 @@ def nest39_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest40_multiply_add_square_divide_sqrt_less(
-    lo, hi, v82, v96, state_1_0_m_layers_6_weight, state_1_0_v_layers_6_weight, v106, v104,
+    lo, hi, v83, v98, state_1_0_m_layers_6_weight, state_1_0_v_layers_6_weight, v108, v106,
     model_layers_6_weight,
 ):
-    r96 = v96[0]
+    r98 = v98[0]
+    r108 = v108[0]
     r106 = v106[0]
-    r104 = v104[0]
     for j in range(lo, hi):
-        t101 = v82[j] * r96
-        t155 = f32(0.9) * state_1_0_m_layers_6_weight[j]
-        t156 = f32(0.09999999999999998) * t101
-        new_state_1_0_m_layers_6_weight_j = t155 + t156
-        t157 = f32(0.999) * state_1_0_v_layers_6_weight[j]
-        t158 = t101 * t101
-        t159 = f32(0.0010000000000000009) * t158
-        t160 = t157 + t159
-        t161 = new_state_1_0_m_layers_6_weight_j / f32(r106)
-        t162 = t160 / f32(r104)
-        t163 = sqrt(t162)
-        t164 = t163 + f32(1e-08)
-        t165 = t161 / t164
-        t166 = t160 < f32(inf)
-        new_state_1_0_v_layers_6_weight_j = (t160 if t166 else f32(nan))
-        t183 = f32(0.01) * model_layers_6_weight[j]
-        t184 = t165 + t183
-        t189 = f32(-0.001) * t184
-        new_model_layers_6_weight_j = model_layers_6_weight[j] + t189
+        t103 = v83[j] * r98
+        t157 = f32(0.9) * state_1_0_m_layers_6_weight[j]
+        t158 = f32(0.09999999999999998) * t103
+        new_state_1_0_m_layers_6_weight_j = t157 + t158
+        t159 = f32(0.999) * state_1_0_v_layers_6_weight[j]
+        t160 = t103 * t103
+        t161 = f32(0.0010000000000000009) * t160
+        t162 = t159 + t161
+        t163 = new_state_1_0_m_layers_6_weight_j / f32(r108)
+        t164 = t162 / f32(r106)
+        t165 = sqrt(t164)
+        t166 = t165 + f32(1e-08)
+        t167 = t163 / t166
+        t168 = t162 < f32(inf)
+        new_state_1_0_v_layers_6_weight_j = (t162 if t168 else f32(nan))
+        t185 = f32(0.01) * model_layers_6_weight[j]
+        t186 = t167 + t185
+        t191 = f32(-0.001) * t186
+        new_model_layers_6_weight_j = model_layers_6_weight[j] + t191
         state_1_0_m_layers_6_weight[j] = new_state_1_0_m_layers_6_weight_j
         state_1_0_v_layers_6_weight[j] = new_state_1_0_v_layers_6_weight_j
         model_layers_6_weight[j] = new_model_layers_6_weight_j
@@ -535,8 +537,8 @@ def step(
     n2 = model_layers_3_weight.shape[1]
     n4 = x.shape[0]
     nest1_identity_divide_add_pow_subtract(
-        0, 1, v2, v9, n4, v22, state_1_0_t, new_state_1_0_t, v104, v106, state_1_0_m_layers_6_bias,
-        v167, state_1_0_v_layers_6_bias, v169,
+        0, 1, v2, v9, n4, v22, state_1_0_t, new_state_1_0_t, v106, v108, state_1_0_m_layers_6_bias,
+        v169, state_1_0_v_layers_6_bias, v171,
     )
     gemm(x, model_layers_0_weight, out=v1)
     fold_in(key, v2, out=v3)
@@ -554,7 +556,7 @@ def step(
     nest11_add_subtract_square_sum_multiply(
         0, n4, v15, model_layers_6_bias, y, v18, v22, h6_bar, model_layers_6_bias_bar,
     )
-    nest12_divide_square(0, 1, v18, n4, v20, model_layers_6_bias_bar, v60)
+    nest12_divide_square_add(0, 1, v18, n4, v20, model_layers_6_bias_bar, v61)
     gemm(h6_bar.T, model_layers_6_weight, out=h5_bar)
     gemm(h5.T, h6_bar.T, out=model_layers_6_weight_bar)
     nest15_where_divide_equal_multiply_sum(
@@ -569,42 +571,42 @@ def step(
     nest20_square_sum(0, n0 * n1, model_layers_0_weight_bar, v51)
     nest21_square_sum(0, n1 * n2, model_layers_3_weight_bar, v55)
     nest22_square_sum(0, n1, model_layers_0_bias_bar, v53)
-    nest23_add(0, 1, v51, v53, v55, v63)
+    nest23_add(0, 1, v51, v53, v55, v64)
     nest24_square_sum(0, n2, model_layers_3_bias_bar, v57)
-    nest25_add(0, 1, v63, v57, v64)
+    nest25_add(0, 1, v64, v57, v65)
     nest26_square_sum(0, n2, model_layers_6_weight_bar, v59)
     nest27_add_less_where_astype_multiply_square(
-        0, 1, v64, v59, v60, v66, v67, v69, model_layers_6_bias_bar, v85, v86,
+        0, 1, v65, v59, v61, v67, v68, v70, model_layers_6_bias_bar, v86, v88,
     )
-    nest28_multiply_square_sum(0, n0 * n1, model_layers_0_weight_bar, v69, v70, v72)
-    nest29_multiply_square_sum(0, n1 * n2, model_layers_3_weight_bar, v69, v76, v78)
-    nest30_multiply_square_sum(0, n1, model_layers_0_bias_bar, v69, v73, v75)
-    nest31_add(0, 1, v72, v75, v78, v89)
-    nest32_multiply_square_sum(0, n2, model_layers_3_bias_bar, v69, v79, v81)
-    nest33_add(0, 1, v89, v81, v90)
-    nest34_multiply_square_sum(0, n2, model_layers_6_weight_bar, v69, v82, v84)
+    nest28_multiply_square_sum(0, n0 * n1, model_layers_0_weight_bar, v70, v71, v73)
+    nest29_multiply_square_sum(0, n1 * n2, model_layers_3_weight_bar, v70, v77, v79)
+    nest30_multiply_square_sum(0, n1, model_layers_0_bias_bar, v70, v74, v76)
+    nest31_add(0, 1, v73, v76, v79, v91)
+    nest32_multiply_square_sum(0, n2, model_layers_3_bias_bar, v70, v80, v82)
+    nest33_add(0, 1, v91, v82, v92)
+    nest34_multiply_square_sum(0, n2, model_layers_6_weight_bar, v70, v83, v85)
     nest35_add_where_sqrt_maximum_divide_multiply(
-        0, 1, v90, v84, v86, v67, v66, v69, v96, v85, v167, state_1_0_m_layers_6_bias, v169, v106,
-        v104, state_1_0_v_layers_6_bias, model_layers_6_bias,
+        0, 1, v92, v85, v88, v68, v67, v70, v98, v86, v169, state_1_0_m_layers_6_bias, v171, v108,
+        v106, state_1_0_v_layers_6_bias, model_layers_6_bias,
     )
     nest36_multiply_add_square_divide_sqrt_less(
-        0, n0 * n1, v70, v96, state_1_0_m_layers_0_weight, state_1_0_v_layers_0_weight, v106, v104,
+        0, n0 * n1, v71, v98, state_1_0_m_layers_0_weight, state_1_0_v_layers_0_weight, v108, v106,
         model_layers_0_weight,
     )
     nest37_multiply_add_square_divide_sqrt_less(
-        0, n1 * n2, v76, v96, state_1_0_m_layers_3_weight, state_1_0_v_layers_3_weight, v106, v104,
+        0, n1 * n2, v77, v98, state_1_0_m_layers_3_weight, state_1_0_v_layers_3_weight, v108, v106,
         model_layers_3_weight,
     )
     nest38_multiply_add_square_divide_sqrt_less(
-        0, n1, v73, v96, state_1_0_m_layers_0_bias, state_1_0_v_layers_0_bias, v106, v104,
+        0, n1, v74, v98, state_1_0_m_layers_0_bias, state_1_0_v_layers_0_bias, v108, v106,
         model_layers_0_bias,
     )
     nest39_multiply_add_square_divide_sqrt_less(
-        0, n2, v79, v96, state_1_0_m_layers_3_bias, state_1_0_v_layers_3_bias, v106, v104,
+        0, n2, v80, v98, state_1_0_m_layers_3_bias, state_1_0_v_layers_3_bias, v108, v106,
         model_layers_3_bias,
     )
     nest40_multiply_add_square_divide_sqrt_less(
-        0, n2, v82, v96, state_1_0_m_layers_6_weight, state_1_0_v_layers_6_weight, v106, v104,
+        0, n2, v83, v98, state_1_0_m_layers_6_weight, state_1_0_v_layers_6_weight, v108, v106,
         model_layers_6_weight,
     )
     return (

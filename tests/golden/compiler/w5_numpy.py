@@ -62,92 +62,94 @@ def step(
     v55 = np.sum(np.square(model_layers_3_bias_bar), axis=-1)  # f32   sum(model_layers_3_bias_bar²)
     # f32   sum(model_layers_6_weight_bar²)
     v57 = np.sum(np.square(model_layers_6_weight_bar), axis=(-2, -1))
-    v59 = np.reshape(np.square(model_layers_6_bias_bar), ())  # f32   model_layers_6_bias_bar²
-    v64 = v49 + v51 + v53 + v55 + v57 + v59                   # f32
-    v65 = v64 < np.inf                                        # bool
-    v66 = float(np.where(v65, 1.0, 8.271806125530277e-25))    # f64~   1 if v65 else 8.27181e-25
-    v67 = np.asarray(v66, np.float32)[()]                     # f32   v66
-    v68 = model_layers_0_weight_bar * v67                     # f32[n0,n1]
-    v71 = model_layers_0_bias_bar * v67                       # f32[n1]
-    v74 = model_layers_3_weight_bar * v67                     # f32[n1,n2]
-    v77 = model_layers_3_bias_bar * v67                       # f32[n2]
-    v80 = model_layers_6_weight_bar * v67                     # f32[n2,1]
-    v83 = model_layers_6_bias_bar * v67                       # f32[1]
-    # f32   sum(v68²) + sum(v71²)
-    v86 = np.sum(np.square(v68), axis=(-2, -1)) + np.sum(np.square(v71), axis=-1)
-    v87 = v86 + np.sum(np.square(v74), axis=(-2, -1))         # f32   v86 + sum(v74²)
-    # f32   v87 + sum(v77²) + sum(v80²)
-    v89 = v87 + np.sum(np.square(v77), axis=-1) + np.sum(np.square(v80), axis=(-2, -1))
-    # f32   v64 if v65 else v89 + v83²
-    v91 = np.where(v65, v64, v89 + np.reshape(np.square(v83), ()))
-    v94 = 1.0 / np.maximum(np.sqrt(v91), v67)                 # f32   1 / maximum(√v91, v67)
-    v95 = v68 * v94                                           # f32[n0,n1]
-    v96 = v71 * v94                                           # f32[n1]
-    v97 = v74 * v94                                           # f32[n1,n2]
-    v98 = v77 * v94                                           # f32[n2]
-    v99 = v80 * v94                                           # f32[n2,1]
-    v100 = v83 * v94                                          # f32[1]
+    v59 = np.square(model_layers_6_bias_bar) + 0.0           # f32[1]   model_layers_6_bias_bar² + 0
+    # f32   v49 + v51 + v53 + v55 + v57 + v59
+    v65 = v49 + v51 + v53 + v55 + v57 + np.reshape(v59, ())
+    v66 = v65 < np.inf                                        # bool
+    v67 = float(np.where(v66, 1.0, 8.271806125530277e-25))    # f64~   1 if v66 else 8.27181e-25
+    v68 = np.asarray(v67, np.float32)[()]                     # f32   v67
+    v69 = model_layers_0_weight_bar * v68                     # f32[n0,n1]
+    v72 = model_layers_0_bias_bar * v68                       # f32[n1]
+    v75 = model_layers_3_weight_bar * v68                     # f32[n1,n2]
+    v78 = model_layers_3_bias_bar * v68                       # f32[n2]
+    v81 = model_layers_6_weight_bar * v68                     # f32[n2,1]
+    v84 = model_layers_6_bias_bar * v68                       # f32[1]
+    # f32   sum(v69²) + sum(v72²)
+    v88 = np.sum(np.square(v69), axis=(-2, -1)) + np.sum(np.square(v72), axis=-1)
+    v89 = v88 + np.sum(np.square(v75), axis=(-2, -1))         # f32   v88 + sum(v75²)
+    # f32   v89 + sum(v78²) + sum(v81²)
+    v91 = v89 + np.sum(np.square(v78), axis=-1) + np.sum(np.square(v81), axis=(-2, -1))
+    v92 = v91 + np.reshape(np.square(v84) + 0.0, ())          # f32   v91 + v84² + 0
+    # f32   maximum(√(v65 if v66 else v92), v68)
+    v95 = np.maximum(np.sqrt(np.where(v66, v65, v92)), v68)
+    v96 = 1.0 / v95                                           # f32   1 / v95
+    v97 = v69 * v96                                           # f32[n0,n1]
+    v98 = v72 * v96                                           # f32[n1]
+    v99 = v75 * v96                                           # f32[n1,n2]
+    v100 = v78 * v96                                          # f32[n2]
+    v101 = v81 * v96                                          # f32[n2,1]
+    v102 = v84 * v96                                          # f32[1]
     new_state_1_0_t = state_1_0_t + 1                         # i64
-    v101 = float(np.power(0.999, new_state_1_0_t))            # f64~   0.999^new_state_1_0_t
-    v102 = float(1 - v101)                                    # f64~   1 − v101
-    v104 = float(1 - float(np.power(0.9, new_state_1_0_t)))   # f64~   1 − 0.9^new_state_1_0_t
-    # f32[n0,n1]   0.9 · state_1_0_m_layers_0_weight + 0.1 · v95
-    new_state_1_0_m_layers_0_weight = 0.9 * state_1_0_m_layers_0_weight + 0.09999999999999998 * v95
-    v109 = 0.0010000000000000009 * np.square(v95)             # f32[n0,n1]   0.001 · v95²
-    v110 = 0.999 * state_1_0_v_layers_0_weight + v109         # f32[n0,n1]
-    v111 = new_state_1_0_m_layers_0_weight / v104             # f32[n0,n1]
-    # f32[n0,n1]   v110 if v110 < ∞ else NaN
-    new_state_1_0_v_layers_0_weight = np.where(v110 < np.inf, v110, np.nan)
-    # f32[n1]   0.9 · state_1_0_m_layers_0_bias + 0.1 · v96
-    new_state_1_0_m_layers_0_bias = 0.9 * state_1_0_m_layers_0_bias + 0.09999999999999998 * v96
-    v121 = 0.0010000000000000009 * np.square(v96)             # f32[n1]   0.001 · v96²
-    v122 = 0.999 * state_1_0_v_layers_0_bias + v121           # f32[n1]
-    # f32[n1]   new_state_1_0_m_layers_0_bias / v104 / (√(v122 / v102) + 1e-08)
-    v127 = new_state_1_0_m_layers_0_bias / v104 / (np.sqrt(v122 / v102) + 1e-08)
-    # f32[n1]   v122 if v122 < ∞ else NaN
-    new_state_1_0_v_layers_0_bias = np.where(v122 < np.inf, v122, np.nan)
-    # f32[n1,n2]   0.9 · state_1_0_m_layers_3_weight + 0.1 · v97
-    new_state_1_0_m_layers_3_weight = 0.9 * state_1_0_m_layers_3_weight + 0.09999999999999998 * v97
-    v133 = 0.0010000000000000009 * np.square(v97)             # f32[n1,n2]   0.001 · v97²
-    v134 = 0.999 * state_1_0_v_layers_3_weight + v133         # f32[n1,n2]
-    v135 = new_state_1_0_m_layers_3_weight / v104             # f32[n1,n2]
-    # f32[n1,n2]   v134 if v134 < ∞ else NaN
-    new_state_1_0_v_layers_3_weight = np.where(v134 < np.inf, v134, np.nan)
-    # f32[n2]   0.9 · state_1_0_m_layers_3_bias + 0.1 · v98
-    new_state_1_0_m_layers_3_bias = 0.9 * state_1_0_m_layers_3_bias + 0.09999999999999998 * v98
-    v145 = 0.0010000000000000009 * np.square(v98)             # f32[n2]   0.001 · v98²
-    v146 = 0.999 * state_1_0_v_layers_3_bias + v145           # f32[n2]
-    # f32[n2]   new_state_1_0_m_layers_3_bias / v104 / (√(v146 / v102) + 1e-08)
-    v151 = new_state_1_0_m_layers_3_bias / v104 / (np.sqrt(v146 / v102) + 1e-08)
-    # f32[n2]   v146 if v146 < ∞ else NaN
-    new_state_1_0_v_layers_3_bias = np.where(v146 < np.inf, v146, np.nan)
-    # f32[n2,1]   0.9 · state_1_0_m_layers_6_weight + 0.1 · v99
-    new_state_1_0_m_layers_6_weight = 0.9 * state_1_0_m_layers_6_weight + 0.09999999999999998 * v99
-    v157 = 0.0010000000000000009 * np.square(v99)             # f32[n2,1]   0.001 · v99²
-    v158 = 0.999 * state_1_0_v_layers_6_weight + v157         # f32[n2,1]
-    v159 = new_state_1_0_m_layers_6_weight / v104             # f32[n2,1]
-    # f32[n2,1]   v158 if v158 < ∞ else NaN
-    new_state_1_0_v_layers_6_weight = np.where(v158 < np.inf, v158, np.nan)
-    # f32[1]   0.9 · state_1_0_m_layers_6_bias + 0.1 · v100
-    new_state_1_0_m_layers_6_bias = 0.9 * state_1_0_m_layers_6_bias + 0.09999999999999998 * v100
-    v169 = 0.0010000000000000009 * np.square(v100)            # f32[1]   0.001 · v100²
-    v170 = 0.999 * state_1_0_v_layers_6_bias + v169           # f32[1]
-    # f32[1]   new_state_1_0_m_layers_6_bias / v104 / (√(v170 / v102) + 1e-08)
-    v175 = new_state_1_0_m_layers_6_bias / v104 / (np.sqrt(v170 / v102) + 1e-08)
-    # f32[1]   v170 if v170 < ∞ else NaN
-    new_state_1_0_v_layers_6_bias = np.where(v170 < np.inf, v170, np.nan)
-    # f32[n0,n1]   v111 / (√(v110 / v102) + 1e-08) + 0.01 · model_layers_0_weight
-    v178 = v111 / (np.sqrt(v110 / v102) + 1e-08) + 0.01 * model_layers_0_weight
-    # f32[n1,n2]   v135 / (√(v134 / v102) + 1e-08) + 0.01 · model_layers_3_weight
-    v180 = v135 / (np.sqrt(v134 / v102) + 1e-08) + 0.01 * model_layers_3_weight
-    # f32[n2,1]   v159 / (√(v158 / v102) + 1e-08) + 0.01 · model_layers_6_weight
-    v182 = v159 / (np.sqrt(v158 / v102) + 1e-08) + 0.01 * model_layers_6_weight
-    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v178  # f32[n0,n1]
-    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v127  # f32[n1]
-    new_model_layers_3_weight = model_layers_3_weight + -0.001 * v180  # f32[n1,n2]
-    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v151  # f32[n2]
-    new_model_layers_6_weight = model_layers_6_weight + -0.001 * v182  # f32[n2,1]
-    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v175  # f32[1]
+    v103 = float(np.power(0.999, new_state_1_0_t))            # f64~   0.999^new_state_1_0_t
+    v104 = float(1 - v103)                                    # f64~   1 − v103
+    v106 = float(1 - float(np.power(0.9, new_state_1_0_t)))   # f64~   1 − 0.9^new_state_1_0_t
+    # f32[n0,n1]   0.9 · state_1_0_m_layers_0_weight + 0.1 · v97
+    new_state_1_0_m_layers_0_weight = 0.9 * state_1_0_m_layers_0_weight + 0.09999999999999998 * v97
+    v111 = 0.0010000000000000009 * np.square(v97)             # f32[n0,n1]   0.001 · v97²
+    v112 = 0.999 * state_1_0_v_layers_0_weight + v111         # f32[n0,n1]
+    v113 = new_state_1_0_m_layers_0_weight / v106             # f32[n0,n1]
+    # f32[n0,n1]   v112 if v112 < ∞ else NaN
+    new_state_1_0_v_layers_0_weight = np.where(v112 < np.inf, v112, np.nan)
+    # f32[n1]   0.9 · state_1_0_m_layers_0_bias + 0.1 · v98
+    new_state_1_0_m_layers_0_bias = 0.9 * state_1_0_m_layers_0_bias + 0.09999999999999998 * v98
+    v123 = 0.0010000000000000009 * np.square(v98)             # f32[n1]   0.001 · v98²
+    v124 = 0.999 * state_1_0_v_layers_0_bias + v123           # f32[n1]
+    # f32[n1]   new_state_1_0_m_layers_0_bias / v106 / (√(v124 / v104) + 1e-08)
+    v129 = new_state_1_0_m_layers_0_bias / v106 / (np.sqrt(v124 / v104) + 1e-08)
+    # f32[n1]   v124 if v124 < ∞ else NaN
+    new_state_1_0_v_layers_0_bias = np.where(v124 < np.inf, v124, np.nan)
+    # f32[n1,n2]   0.9 · state_1_0_m_layers_3_weight + 0.1 · v99
+    new_state_1_0_m_layers_3_weight = 0.9 * state_1_0_m_layers_3_weight + 0.09999999999999998 * v99
+    v135 = 0.0010000000000000009 * np.square(v99)             # f32[n1,n2]   0.001 · v99²
+    v136 = 0.999 * state_1_0_v_layers_3_weight + v135         # f32[n1,n2]
+    v137 = new_state_1_0_m_layers_3_weight / v106             # f32[n1,n2]
+    # f32[n1,n2]   v136 if v136 < ∞ else NaN
+    new_state_1_0_v_layers_3_weight = np.where(v136 < np.inf, v136, np.nan)
+    # f32[n2]   0.9 · state_1_0_m_layers_3_bias + 0.1 · v100
+    new_state_1_0_m_layers_3_bias = 0.9 * state_1_0_m_layers_3_bias + 0.09999999999999998 * v100
+    v147 = 0.0010000000000000009 * np.square(v100)            # f32[n2]   0.001 · v100²
+    v148 = 0.999 * state_1_0_v_layers_3_bias + v147           # f32[n2]
+    # f32[n2]   new_state_1_0_m_layers_3_bias / v106 / (√(v148 / v104) + 1e-08)
+    v153 = new_state_1_0_m_layers_3_bias / v106 / (np.sqrt(v148 / v104) + 1e-08)
+    # f32[n2]   v148 if v148 < ∞ else NaN
+    new_state_1_0_v_layers_3_bias = np.where(v148 < np.inf, v148, np.nan)
+    # f32[n2,1]   0.9 · state_1_0_m_layers_6_weight + 0.1 · v101
+    new_state_1_0_m_layers_6_weight = 0.9 * state_1_0_m_layers_6_weight + 0.09999999999999998 * v101
+    v159 = 0.0010000000000000009 * np.square(v101)            # f32[n2,1]   0.001 · v101²
+    v160 = 0.999 * state_1_0_v_layers_6_weight + v159         # f32[n2,1]
+    v161 = new_state_1_0_m_layers_6_weight / v106             # f32[n2,1]
+    # f32[n2,1]   v160 if v160 < ∞ else NaN
+    new_state_1_0_v_layers_6_weight = np.where(v160 < np.inf, v160, np.nan)
+    # f32[1]   0.9 · state_1_0_m_layers_6_bias + 0.1 · v102
+    new_state_1_0_m_layers_6_bias = 0.9 * state_1_0_m_layers_6_bias + 0.09999999999999998 * v102
+    v171 = 0.0010000000000000009 * np.square(v102)            # f32[1]   0.001 · v102²
+    v172 = 0.999 * state_1_0_v_layers_6_bias + v171           # f32[1]
+    # f32[1]   new_state_1_0_m_layers_6_bias / v106 / (√(v172 / v104) + 1e-08)
+    v177 = new_state_1_0_m_layers_6_bias / v106 / (np.sqrt(v172 / v104) + 1e-08)
+    # f32[1]   v172 if v172 < ∞ else NaN
+    new_state_1_0_v_layers_6_bias = np.where(v172 < np.inf, v172, np.nan)
+    # f32[n0,n1]   v113 / (√(v112 / v104) + 1e-08) + 0.01 · model_layers_0_weight
+    v180 = v113 / (np.sqrt(v112 / v104) + 1e-08) + 0.01 * model_layers_0_weight
+    # f32[n1,n2]   v137 / (√(v136 / v104) + 1e-08) + 0.01 · model_layers_3_weight
+    v182 = v137 / (np.sqrt(v136 / v104) + 1e-08) + 0.01 * model_layers_3_weight
+    # f32[n2,1]   v161 / (√(v160 / v104) + 1e-08) + 0.01 · model_layers_6_weight
+    v184 = v161 / (np.sqrt(v160 / v104) + 1e-08) + 0.01 * model_layers_6_weight
+    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v180  # f32[n0,n1]
+    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v129  # f32[n1]
+    new_model_layers_3_weight = model_layers_3_weight + -0.001 * v182  # f32[n1,n2]
+    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v153  # f32[n2]
+    new_model_layers_6_weight = model_layers_6_weight + -0.001 * v184  # f32[n2,1]
+    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v177  # f32[1]
     return (
         new_model_layers_0_weight, new_model_layers_0_bias, new_model_layers_3_weight,
         new_model_layers_3_bias, new_model_layers_6_weight, new_model_layers_6_bias,

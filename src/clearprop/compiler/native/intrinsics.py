@@ -1,7 +1,7 @@
 """What kernels are made of below Python: arrays at addresses, flagged arithmetic, calls by address.
 
-Flags are per instruction.  Elementwise code is compiled with `contract` and `nsz` only; `accumulate` adds `reassoc`
-to the additions of a reduction, so that they vectorise, and to nothing else.
+Flags are per instruction.  Elementwise code is compiled with `contract` alone, which keeps the sign of zeros;
+`accumulate` adds `reassoc` to the additions of a reduction, so that they vectorise, and to nothing else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 from clearprop.compiler.native import blas
 from clearprop.compiler.native.loader import register_blas
 
-FLAGS = {"contract", "nsz"}
+FLAGS = {"contract"}
 
 register_blas()  # by name, so that compiled code can be kept
 
@@ -76,7 +76,7 @@ def accumulate(typing: Any, total: Any, x: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         a, b = (context.cast(builder, v, t, result) for v, t in zip(args, signature.args, strict=True))
         if isinstance(result, types.Float):
-            return builder.fadd(a, b, flags=("reassoc", "contract", "nsz"))
+            return builder.fadd(a, b, flags=("reassoc", "contract"))
         return builder.add(a, b)
 
     return result(total, x), generate
@@ -96,7 +96,9 @@ def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
     return result(a, b, c), generate
 
 
-def _extremum(name: str) -> Any:
+def _extremum(sign: str, fold: str = "") -> Any:
+    """The extreme of two, or of a total and one more, which `fold` names: LLVM vectorises a chain of these."""
+
     @intrinsic
     def choose(typing: Any, a: Any, b: Any) -> Any:
         result = _wider(a, b)
@@ -104,19 +106,22 @@ def _extremum(name: str) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             x, y = (context.cast(builder, v, t, result) for v, t in zip(args, signature.args, strict=True))
             if not isinstance(result, types.Float):
-                sign = ">" if name == "maximum" else "<"
                 return builder.select(builder.icmp_signed(sign, x, y), x, y)
+            if not fold:  # of two zeros the second, as NumPy has it; NaN wins
+                chosen = builder.select(builder.fcmp_ordered(sign, x, y), x, y)
+                return builder.select(builder.fcmp_unordered("uno", x, x), x, chosen)
             kind = "f32" if result == types.float32 else "f64"
             signature_ir = ir.FunctionType(x.type, [x.type, x.type])
-            f = cgutils.get_or_insert_function(builder.module, signature_ir, f"llvm.{name}.{kind}")
-            return builder.call(f, [x, y], fastmath=("nsz",))
+            f = cgutils.get_or_insert_function(builder.module, signature_ir, f"llvm.{fold}.{kind}")
+            return builder.call(f, [x, y], fastmath=("nsz",))  # what is folded holds no −0
 
         return result(a, b), generate
 
     return choose
 
 
-maximum, minimum = _extremum("maximum"), _extremum("minimum")
+maximum, minimum = _extremum(">"), _extremum("<")
+fold_maximum, fold_minimum = _extremum(">", "maximum"), _extremum("<", "minimum")
 
 
 def _bitcast(source: Any, target: Any) -> Any:

@@ -18,6 +18,8 @@ from clearprop.compiler.native.intrinsics import (
     call,
     compare_and_swap,
     dgemm,
+    fold_maximum,
+    fold_minimum,
     invoke,
     maximum,
     minimum,

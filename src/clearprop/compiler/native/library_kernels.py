@@ -184,7 +184,7 @@ def cumulative_sum(dtype: str) -> Kernel:
         "def kernel(lo, hi, x, out, n, width):\n"
         "    for o in range(lo, hi):\n"
         "        for t in range(width):\n"
-        f"            total = {dtype}(0)\n"
+        f"            total = {dtype}({'-0.0' if dtype in ('f32', 'f64') else 0})\n"
         "            for k in range(n):\n"
         f"                total = {_sum(dtype, 'total', 'x[(o * n + k) * width + t]')}\n"
         "                out[(o * n + k) * width + t] = total\n"

@@ -27,7 +27,8 @@ def transpose(dtype: str) -> Kernel:
 def outer(dtype: str, terms: int) -> Kernel:
     """Rows lo … hi of a product with `terms` terms per element; `down, right` are A's strides."""
     loads = "".join(f"        a{k} = a[i * down + u64({k}) * right]\n" for k in range(terms))
-    total = " + ".join(f"a{k} * b[u64({k}) * ldb + j]" for k in range(terms))
+    sums = [f"{dtype}(0)", *(f"a{k} * b[u64({k}) * ldb + j]" for k in range(terms))]  # as BLAS, which begins at +0
+    total = " + ".join(sums)
     text = (
         "def kernel(lo, hi, a, down, right, b, ldb, c, ldc, n):\n"
         "    for i in range(lo, hi):\n"

@@ -19,7 +19,7 @@ from numba.extending import intrinsic, models, register_model
 
 from clearprop.compiler.tiles import VECTOR_BYTES
 
-_FUSED = ("contract", "nsz")  # not llvm.fma, which is a slow call where the processor has no such instruction
+_FUSED = ("contract",)  # not llvm.fma, which is a slow call where the processor has no such instruction
 _I64, _I32, _I1 = ir.IntType(64), ir.IntType(32), ir.IntType(1)
 _REAL = {"f32": ir.FloatType(), "f64": ir.DoubleType()}
 _ITEM = {"f32": 4, "f64": 8}
