@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import polars
+from numpy.lib.format import open_memmap
 
 from benchmarks import fit_memory
 from benchmarks.machine import peak_memory, resident
@@ -34,7 +35,7 @@ TIMES = (1, 2, 5, 10)
 """The sizes of the CSV files, as multiples of `LIMIT`."""
 IN_MEMORY = 2
 """Up to this multiple a table is also trained on in memory."""
-FORMS = ("csv", "parquet")
+FORMS = {"csv": "CSV", "parquet": "Parquet", "npy": "NPY"}
 COLUMNS, BYTES_PER_ROW, WARM = 20, 156, 2_000
 _CHUNK = 100_000
 
@@ -49,6 +50,11 @@ def write(path: Path, rows: int, columns: int = COLUMNS) -> Path:
         if path.suffix == ".csv":
             with path.open("ab") as file:
                 part.write_csv(file, include_header=not first)
+        elif path.suffix == ".npy":
+            kinds = [(name, "f8" if name[0] == "x" else "U5") for name in part.columns]
+            array = open_memmap(path, "r+" if first else "w+", kinds, (rows,))
+            for name in part.columns:
+                array[name][first : first + len(part)] = part[name].to_numpy()
         else:
             table = part.to_arrow()
             writer = writer or pq.ParquetWriter(path, table.schema)
@@ -147,7 +153,7 @@ def _line(form: str, rows: int, size: int, found: dict[str, float | str], whole:
     blocks = str(found["said"]).partition("blocks of ")[2].partition(" of them")[0].replace(", ", " × ").split(" × ")
     number = blocks[1] if len(blocks) > 1 and blocks[1].isdecimal() else "1"
     cells = [
-        {"csv": "CSV", "parquet": "Parquet"}[form],
+        FORMS[form],
         f"{rows:,}",
         f"{size / 1e6:,.0f}",
         f"{rows * (COLUMNS + 2) * 8 / 1e6:,.0f}",

@@ -26,6 +26,19 @@ def saved(folder, frame, form):
     path = folder / f"t.{form}"
     if form == "csv":
         frame.write_csv(path)
+    elif form == "npy":
+        np.save(path, as_array(frame))
     else:
         frame.write_parquet(path, row_group_size=max(1, len(frame) // 7))
     return path
+
+
+def as_array(frame):
+    """The table as an array with named fields, which has no gaps but NaN: texts that are missing are `none`."""
+    frame = frame.with_columns(polars.col(polars.String).fill_null("none"))
+    columns = {name: frame[name].to_numpy() for name in frame.columns}
+    columns = {name: values.astype(str) if values.dtype == object else values for name, values in columns.items()}
+    array = np.zeros(len(frame), [(name, values.dtype) for name, values in columns.items()])
+    for name, values in columns.items():
+        array[name] = values
+    return array

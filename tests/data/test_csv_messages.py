@@ -84,8 +84,8 @@ breast-cancer, diabetes, penguins, spirals
         folder,
         """\
 cannot read 'd': it is a directory
-  expected  a CSV, Parquet, JSON lines, Excel, Arrow, NPY or NPZ file, or a folder of Parquet files that are one table
-  got       a directory without Parquet files
+  expected  a CSV, Parquet, JSON lines, Excel, Arrow, NPY or NPZ file, or a folder of Parquet or NPY files
+  got       a directory without Parquet or NPY files
   where     d
   try       name the file in it""",
         id="directory",

@@ -24,7 +24,7 @@ def peaks(limit, *paths):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("form", ["parquet", *later(["csv"])])
+@pytest.mark.parametrize("form", ["parquet", *later(["csv", "npy"])])
 def test_memory_does_not_grow_with_the_data(tmp_path, form):
     warm, small, large = (
         write(tmp_path / f"{name}.{form}", rows, columns=5)

@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from clearprop.data.readers import parquet_folder
+from clearprop.data.readers import typed_tables
 from clearprop.data.readers.sources import read
 from clearprop.data.table import load_table
 from clearprop.errors import DataError
@@ -161,7 +161,7 @@ column 'a' cannot be used
 @pytest.mark.parametrize("make", MISTAKES, ids=lambda make: make.__name__)
 def test_mistakes(make, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(parquet_folder, "PARQUET_LIMIT", 15_999 if make is large else parquet_folder.PARQUET_LIMIT)
+    monkeypatch.setattr(typed_tables, "TABLE_LIMIT", 15_999 if make is large else typed_tables.TABLE_LIMIT)
     make()
     with pytest.raises(DataError) as caught:
         read("t.parquet")

@@ -14,6 +14,7 @@ from clearprop.data.streaming.streamed_table import stream_table
 from clearprop.errors import DataError
 from tests.data.mixed_table import saved, table
 from tests.data.sharing_threads import together
+from tests.data.test_folders_of_parts import folder_of
 
 SMALL = 160_000
 """Bytes: so little that the tables here are cut into several blocks."""
@@ -60,6 +61,18 @@ def with_line_ends(folder, frame):
     return path
 
 
+def as_parts(folder, form):
+    """A folder of files of unequal length."""
+    return folder_of(folder, table(1500), (0, 700, 701, 1500), form)
+
+
+def by_columns(folder):
+    """An array that stands on disk column by column."""
+    path = folder / "t.npy"
+    np.save(path, np.asfortranarray(table(1500).select("size", "holes", "price").to_numpy()))
+    return path
+
+
 def plain(folder, rows=1500):
     """The rows of a table of all kinds of columns."""
     return polars.read_csv(saved(folder, table(rows), "csv"))
@@ -71,6 +84,9 @@ FILES = {
     "row groups and gaps": lambda folder: as_parquet(folder, with_gaps(plain(folder))),
     "gaps": lambda folder: as_text(folder, with_gaps(plain(folder))),
     "line ends in cells": lambda folder: with_line_ends(folder, plain(folder, 600)),
+    "Parquet parts": lambda folder: as_parts(folder, "parquet"),
+    "NPY parts": lambda folder: as_parts(folder, "npy"),
+    "NPY by columns": by_columns,
     "semicolons": lambda folder: as_text(folder, plain(folder, 600), separator=";"),
 }
 
@@ -87,7 +103,7 @@ def test_what_several_make_ready_has_the_bits_of_one(tmp_path, name, size):
         assert bits(found) == alone
 
 
-@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("form", ["csv", "parquet", "npy"])
 def test_each_reads_its_rows_alone(tmp_path, monkeypatch, form):
     path, blocks, read = saved(tmp_path, table(3000), form), UnchangingFile.blocks, {0: set(), 1: set()}
 

@@ -19,7 +19,7 @@ from clearprop.comparison.page import draw, heads, notes, record, rows
 from clearprop.comparison.trials import Outcome, Setup, Trainings
 from clearprop.comparison.trials import compare as run
 from clearprop.comparison.verdict import verdict
-from clearprop.data.readers.formats import forms_text
+from clearprop.data.readers.formats import DATA_HELP, table_parts
 from clearprop.data.readers.reading import READING, Reading
 from clearprop.data.table import path_of
 from clearprop.data.training_data import Prepared, from_source
@@ -38,7 +38,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="DATA|RUN RUN…",
-            help=f"A {forms_text()} file or a bundled set, to compare optimizers on; or the folders of runs.",
+            help=f"{DATA_HELP}, or a bundled set, to compare optimizers on; or the folders of runs.",
         ),
     ],
     optimizers: Annotated[
@@ -86,7 +86,7 @@ def compare(
     from clearprop.runs.asked_settings import settings_from  # start-up time: pydantic
 
     folders = [Path(name) for name in what]
-    if len(folders) > 1 or folders[0].is_dir():
+    if len(folders) > 1 or (folders[0].is_dir() and not table_parts(folders[0])):
         _require_none_for_data(context)
         return compare_runs(folders, out, json)
     data = what[0]

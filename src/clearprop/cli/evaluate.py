@@ -13,7 +13,7 @@ from clearprop.cli.exit_codes import DONE
 from clearprop.cli.options import Fill, form_words, with_settings
 from clearprop.cli.standard_input import given_data, on_all_ranks
 from clearprop.data.encoded_rows import Encoded, EncodingReport
-from clearprop.data.readers.formats import forms_text
+from clearprop.data.readers.formats import DATA_HELP
 from clearprop.data.readers.reading import FORM, FormWords
 from clearprop.data.streaming.encoded_source import merge_reports
 from clearprop.data.streaming.sharers import ALONE, Sharers
@@ -28,7 +28,7 @@ def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
     data: Annotated[
         str,
-        typer.Argument(metavar="DATA", help=f"A {forms_text()} file with the target in it.", show_default=False),
+        typer.Argument(metavar="DATA", help=f"{DATA_HELP}, with the target in it.", show_default=False),
     ],
     fill: Fill = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,

@@ -11,7 +11,7 @@ import typer
 from clearprop.cli.console import output, say, table
 from clearprop.cli.exit_codes import DONE
 from clearprop.cli.standard_input import given_data
-from clearprop.data.readers.formats import forms_text
+from clearprop.data.readers.formats import DATA_HELP
 from clearprop.runs.events import as_line, plain
 from clearprop.train import load
 
@@ -22,7 +22,7 @@ def importance(
         str | None,
         typer.Argument(
             metavar="[DATA]",
-            help=f"A {forms_text()} file with the target in it; by default the run's own validation rows.",
+            help=f"{DATA_HELP}, with the target in it; by default the run's own validation rows.",
             show_default=False,
         ),
     ] = None,

@@ -14,7 +14,7 @@ from clearprop.cli.options import Fill, form_words, with_settings
 from clearprop.cli.standard_input import given_data, on_all_ranks
 from clearprop.data.columns import in_digits
 from clearprop.data.encoded_rows import Encoded, EncodingReport
-from clearprop.data.readers.formats import forms_text
+from clearprop.data.readers.formats import DATA_HELP
 from clearprop.data.readers.reading import FORM, FormWords, require_names, words_of
 from clearprop.data.streaming.encoded_source import merge_reports
 from clearprop.data.streaming.sharers import ALONE, Sharers
@@ -32,7 +32,7 @@ def predict(
     data: Annotated[
         str,
         typer.Argument(
-            metavar="DATA", help=f"A {forms_text()} file, a bundled set, or - for standard input.", show_default=False
+            metavar="DATA", help=f"{DATA_HELP}, a bundled set, or - for standard input.", show_default=False
         ),
     ],
     out: Annotated[

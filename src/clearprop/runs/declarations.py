@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from clearprop.data.readers.formats import DATA_FILE, STREAMED, forms_text
+from clearprop.data.readers.formats import DATA_FILE, DATA_HELP, STREAMED, forms_text
 from clearprop.optim.hyperparameters import Range
 
 FIRST = "0.1"
@@ -80,7 +80,7 @@ class DataSettings:
 
     data: str | None = data_setting(
         None,
-        f"A {forms_text()} file, - for standard input, or a bundled set: "
+        f"{DATA_HELP}, - for standard input, or a bundled set: "
         "digits, iris, wine, breast-cancer, diabetes, penguins, spirals.",
         f"{DATA_FILE}, or a bundled set",
         "digits",

@@ -33,9 +33,11 @@ EXCEL = FileForm("Excel", (".xlsx", ".xls", ".xlsb", ".xlsm", ".ods"), (_OLD_EXC
 PARQUET = FileForm("Parquet", (".parquet", ".pq"), (b"PAR1",), streams=True)
 NPZ = FileForm("NPZ", (".npz",), (b"PK",))
 ARROW = FileForm("Arrow", (".arrow", ".feather", ".ipc"), (b"ARROW1",))
-NPY = FileForm("NPY", (".npy",), (b"\x93NUMPY",))
+NPY = FileForm("NPY", (".npy",), (b"\x93NUMPY",), streams=True)
 FORMS = (CSV, PARQUET, JSON, EXCEL, ARROW, NPY, NPZ)
 """All forms, the one that is assumed of other files first."""
+PARTS = (PARQUET, NPY)
+"""The forms of which a folder of files may be one table."""
 _TEXTS = (JSON, EXCEL)
 """The forms that are written out as text before they are read."""
 
@@ -54,6 +56,8 @@ DATA_FILE = f"a {forms_text()} file"
 """A file of data, in a sentence."""
 STREAMED = tuple(form for form in FORMS if form.streams)
 """The forms of which a file may be larger than memory."""
+DATA_HELP = f"A {forms_text()} file, a folder of {forms_text('or', PARTS)} files"
+"""What may be named as data, at the start of an option's help."""
 SUFFIXES = tuple(suffix for form in FORMS for suffix in form.suffixes)
 """The suffixes by which data files are found in a folder."""
 
@@ -75,18 +79,11 @@ def holds_workbook(path: Path) -> bool:
 def form_of(path: Path, source: str) -> FileForm:
     """The form of a file, by its first bytes; by its name only where the content shows none (CSV: all text).
 
-    Raises DataError for what is there but cannot be read: a folder, a device, a file without permission.
+    A folder has that of the files in it.  Raises DataError for what is there but cannot be read: a folder without parts
+    of a table, or with parts of two forms; a device, a file without permission.
     """
     if path.is_dir():
-        if parquet_parts(path):
-            return PARQUET
-        raise DataError(
-            f"cannot read {source!r}: it is a directory",
-            expected=f"{DATA_FILE}, or a folder of Parquet files that are one table",
-            got="a directory without Parquet files",
-            where=source,
-            try_="name the file in it",
-        )
+        return _form_of_parts(path, source)
     if not path.is_file():
         raise DataError(
             f"cannot read {source!r}: it is no regular file",
@@ -113,10 +110,49 @@ def form_of(path: Path, source: str) -> FileForm:
     return CSV if found in _TEXTS else found
 
 
-def parquet_parts(folder: Path) -> list[Path]:
-    """The Parquet files of a folder in the order of their names; those that begin with `.` or `_` are no rows."""
-    found = (path for path in folder.iterdir() if path.suffix.lower() in PARQUET.suffixes and path.is_file())
+def table_parts(folder: Path) -> list[Path]:
+    """The files of a folder that may be parts of a table, in the order of their names.
+
+    Those that begin with `.` or `_` hold no rows.
+    """
+    found = (path for path in folder.iterdir() if _form_of_part(path) is not None and path.is_file())
     return sorted(path for path in found if not path.name.startswith((".", "_")))
+
+
+def _form_of_part(path: Path) -> FileForm | None:
+    return next((form for form in PARTS if path.suffix.lower() in form.suffixes), None)
+
+
+def _form_of_parts(folder: Path, source: str) -> FileForm:
+    by_form = {_form_of_part(path): path.name for path in table_parts(folder)}
+    names = forms_text("or", PARTS)
+    if not by_form:
+        raise DataError(
+            f"cannot read {source!r}: it is a directory",
+            expected=f"{DATA_FILE}, or a folder of {names} files",
+            got=f"a directory without {names} files",
+            where=source,
+            try_="name the file in it",
+        )
+    if len(by_form) > 1:
+        raise DataError(
+            f"{source!r} holds files of two forms, which are not one table",
+            expected=f"{names} files alone",
+            got=" and ".join(sorted(by_form.values())),
+            where=source,
+            try_="a folder of its own for each table",
+        )
+    (form,) = by_form
+    return form or CSV
+
+
+def place_of_row(source: str, column: str, row: int) -> str:
+    """Where a value stands in what has no lines.
+
+    >>> place_of_row("t.npy", "size", 3)
+    "t.npy, row 3 (the first is 0), column 'size'"
+    """
+    return f"{source}, row {row} (the first is 0), column {column!r}"
 
 
 MOST_COLUMNS = 32_768

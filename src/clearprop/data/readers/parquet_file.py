@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.columns import Column, quantity
+from clearprop.data.columns import Column, Locator, quantity
 from clearprop.data.kinds.times import ticks_as_seconds
-from clearprop.data.readers.formats import require_columns_in_bounds
+from clearprop.data.readers.formats import place_of_row, require_columns_in_bounds
 from clearprop.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,11 +34,18 @@ _BUFFER = 1 << 16
 """Bytes read ahead in each column: without it a whole row group would be held."""
 
 
+_HELD_PER_COLUMN = 4 * 2**20
+"""What a reader holds of each column: a page, unpacked and decoded, and a dictionary."""
+_BYTES_PER_VALUE = 44
+
+
 class ParquetTable:
     """A Parquet file that was opened and whose footer was checked: names, number of rows, and blocks of rows.
 
     Raises DataError for a file that is truncated, damaged, empty, or holds columns that cannot be learned from.
     """
+
+    held_per_column, bytes_per_value = _HELD_PER_COLUMN, _BYTES_PER_VALUE
 
     def __init__(self, path: Path, source: str) -> None:
         import pyarrow.parquet as pq
@@ -134,9 +142,15 @@ class ParquetTable:
         cuts = {*range(since, until, rows), *(ends.tolist() if self.coded & set(names) else ())}
         yield from _cut_batches(batches, at, sorted(cut for cut in cuts if since <= cut < until), until)
 
-    def place(self, column: str, row: int) -> str:
-        """Where a value stands."""
-        return place_of_row(self.source, column, row)
+    @property
+    def schema(self) -> tuple[tuple[str, str], ...]:
+        """The columns: the name of each and its type."""
+        return tuple((field.name, str(field.type)) for field in self.file.schema_arrow)
+
+    @property
+    def place(self) -> Locator:
+        """Says where a value stands."""
+        return partial(place_of_row, self.source)
 
 
 def _cut_batches(batches: Iterator[Any], at: int, starts: list[int], until: int) -> Iterator[list[Any]]:
@@ -160,11 +174,6 @@ def joined_column(pieces: list[Column]) -> Column:
     spellings = [piece.spelling for piece in pieces if piece.spelling is not None]
     values = np.concatenate([piece.values for piece in pieces])
     return replace(pieces[0], values=values, spelling=np.concatenate(spellings) if spellings else None)
-
-
-def place_of_row(source: str, column: str, row: int) -> str:
-    """Where a value of a Parquet file stands."""
-    return f"{source}, row {row} (the first is 0), column {column!r}"
 
 
 @contextmanager

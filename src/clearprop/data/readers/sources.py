@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from clearprop.data.array_checks import plain_array, require_one_index
 from clearprop.data.array_labels import text_labels
 from clearprop.data.columns import Column, Frame, RowNumbers, name_list, target_column
-from clearprop.data.readers.array_tables import columns_of, read_npy
+from clearprop.data.readers.array_tables import array_column, columns_of
 from clearprop.data.readers.arrow_file import read_arrow
 from clearprop.data.readers.csv_file import read_csv
 from clearprop.data.readers.example_sets import EXAMPLES, read_example
@@ -29,23 +29,22 @@ from clearprop.data.readers.formats import (
     ARROW,
     CSV,
     DATA_FILE,
-    NPY,
     NPZ,
-    PARQUET,
     STREAMED,
     SUFFIXES,
     FileForm,
     form_of,
     forms_text,
+    place_of_row,
     require_columns_in_bounds,
 )
 from clearprop.data.readers.frame_columns import frame_columns
 from clearprop.data.readers.frame_kinds import frame_error, is_frame, known_frame
 from clearprop.data.readers.npz_file import read_npz, values_in_npz
-from clearprop.data.readers.parquet_folder import PARQUET_LIMIT, parquet_table, read_parquet
 from clearprop.data.readers.plain_text import plain_text
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.spirals import spirals
+from clearprop.data.readers.typed_tables import TABLE_LIMIT, TABLES, read_typed, typed_table
 from clearprop.data.streaming.memory import size_text
 from clearprop.errors import DataError, nearest
 from clearprop.files.presence import exists
@@ -54,10 +53,8 @@ SHARE_OF_FREE = 0.5
 """Without a limit that was asked for, data may take this share of the memory that is free."""
 CSV_SHARE = 10
 """Reading a CSV file at once takes at most about so many times its size; the shorter its cells, the more."""
-BYTES_PER_VALUE = 44
-"""Reading a Parquet file at once takes at most about so many bytes for each of its values."""
 BYTES_PER_NUMBER = 24
-"""Reading an NPZ file takes at most about so many bytes for each of its numbers."""
+"""Reading an NPZ or an Arrow file takes at most about so many bytes for each of its numbers."""
 
 BUNDLED = ("digits", "iris", "wine", "breast-cancer", "diabetes", "penguins", "spirals")
 """The data sets that need no file: scikit-learn's, penguins (CC0) from this package, and computed spirals."""
@@ -159,10 +156,10 @@ def needs_streaming(source: Any, memory: int, encoding: str | None = None) -> bo
     form = file_form(path, str(source))
     if form is CSV:
         return CSV_SHARE * plain_text(path, str(source), encoding).path.stat().st_size > memory
-    if form is PARQUET:
-        table = parquet_table(path, str(source))
+    if form in TABLES:
+        table = typed_table(path, str(source))
         values = table.rows * len(table.names)
-        return BYTES_PER_VALUE * values > memory or 8 * values > PARQUET_LIMIT
+        return table.bytes_per_value * values > memory or 8 * values > TABLE_LIMIT
     values = values_in_npz(path, str(source)) if form is NPZ else path.stat().st_size // 8
     if BYTES_PER_NUMBER * values > memory:
         raise DataError(
@@ -180,21 +177,22 @@ def _read_file(given: str | Path, as_text: frozenset[str], target: str | None, r
     form = file_form(path, source)
     if form is CSV:
         return read_csv(path, source, as_text, target, reading)
-    if form is PARQUET:
-        return read_parquet(path, source, target, as_text, reading.spelled)
-    if form in (ARROW, NPY):
-        data = read_arrow(path, source) if form is ARROW else _as_frame(read_npy(path, source))
-        return _read_data_frame(data, target, as_text, reading.spelled, source)
+    if form in TABLES:
+        return read_typed(path, source, target, as_text, reading.spelled)
+    if form is ARROW:
+        return _read_data_frame(read_arrow(path, source), target, as_text, reading.spelled, source)
     arrays = read_npz(path, source)
     if "x" in arrays or "x_train" in arrays:
         return _read_npz(arrays, source)
-    return _read_data_frame(_as_frame(columns_of(arrays, source)), target, as_text, reading.spelled, source)
+    return _read_columns(columns_of(arrays, source), target, as_text, reading.spelled, source)
 
 
-def _as_frame(columns: dict[str, NDArray[Any]]) -> Any:
-    import polars as pl
-
-    return pl.DataFrame(columns)
+def _read_columns(
+    arrays: dict[str, NDArray[Any]], target: str | None, as_text: frozenset[str], spelled: frozenset[str], source: str
+) -> Frame:
+    goal = [*arrays][-1] if target is None else target
+    columns = tuple(array_column(n, a, n == goal, n in as_text, n in spelled) for n, a in arrays.items())
+    return Frame(source, columns, partial(place_of_row, source))
 
 
 def file_form(path: Path, source: str) -> FileForm:
@@ -231,7 +229,7 @@ def read_bundled(name: str) -> Frame:
     target = Column("target", "number", y)
     if classes:
         target = Column("target", "category", np.array(classes, dtype=object)[y.astype(int)])
-    return Frame(name, (*columns, target), partial(_place, name), target="target", is_array=name == "digits")
+    return Frame(name, (*columns, target), partial(place_of_row, name), target="target", is_array=name == "digits")
 
 
 def read_arrays(x: Any, y: Any, source: str = "arrays", test_rows: RowNumbers | None = None) -> Frame:
@@ -254,7 +252,7 @@ def read_arrays(x: Any, y: Any, source: str = "arrays", test_rows: RowNumbers | 
     inner = list(product(*(range(size) for size in x.shape[1:])))
     names = [f"x[{', '.join(map(str, index))}]" for index in inner]
     columns = _feature_columns(x.reshape(len(x), -1), names, shared=x.ndim > 2 or x.dtype == np.uint8)
-    place = partial(_place, source)
+    place = partial(place_of_row, source)
     if y is None:
         return Frame(source, columns, place, is_array=True)
     target = _target_column(y, len(x), source)
@@ -294,10 +292,6 @@ def read_rows(x: Any, y: NDArray[Any], target: str | Sequence[str], weight: NDAr
 
 def _free_name(name: str, taken: Sequence[str]) -> str:
     return _free_name(f"{name}_", taken) if name in taken else name
-
-
-def _place(source: str, column: str, row: int) -> str:
-    return f"{source}, row {row} (the first is 0), column {column!r}"
 
 
 def _feature_columns(x: NDArray[Any], names: list[str], shared: bool) -> tuple[Column, ...]:
@@ -345,7 +339,7 @@ def _target_column(value: Any, rows: int, source: str) -> Column:
             "y holds NaN",
             expected="a class or a number in every row",
             got=f"NaN in {int(unknown.sum())} of {rows} rows",
-            where=_place(source, "y", int(np.argmax(unknown))),
+            where=place_of_row(source, "y", int(np.argmax(unknown))),
             try_="leave those rows out: keep = ~np.isnan(y); x[keep], y[keep]",
         )
     return target_column(y)
@@ -405,4 +399,4 @@ def _read_data_frame(
         )
     require_columns_in_bounds(frame.shape[1], source)
     goal = frame.columns[-1] if target is None else target
-    return Frame(source, frame_columns(frame, goal, as_text, spelled), partial(_place, source))
+    return Frame(source, frame_columns(frame, goal, as_text, spelled), partial(place_of_row, source))

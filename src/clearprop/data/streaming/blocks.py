@@ -25,17 +25,14 @@ from clearprop.data.readers.csv_file import (
     pieces_of_lines,
     place_of,
 )
-from clearprop.data.readers.formats import CSV, PARQUET, FileForm, parquet_parts
-from clearprop.data.readers.parquet_folder import parquet_table
+from clearprop.data.readers.formats import CSV, FileForm, table_parts
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import file_form
 from clearprop.data.readers.text_form import Evidence, NumberForm
+from clearprop.data.readers.typed_tables import TABLES, typed_table
 from clearprop.data.streaming.memory import Budget, give_back
 from clearprop.data.streaming.sharers import ALONE, Sharers, own_part
 from clearprop.errors import DataError
-
-COLUMN_BYTES = 4 * 2**20
-"""What a Parquet reader holds of each column: a page, unpacked and decoded, and a dictionary."""
 
 
 class Values(Protocol):
@@ -90,7 +87,7 @@ class TextValues:
 
 @dataclass(frozen=True, eq=False)
 class TypedValues:
-    """A column of a Parquet file: the file says what it is."""
+    """A column of a Parquet or an NPY file: the file says what it is."""
 
     column: Column
 
@@ -315,8 +312,8 @@ def _skip_lines(pieces: list[str], lines: int) -> str:
     return text.read()
 
 
-class _Parquet:
-    """A Parquet file, or a folder of them; row groups are cut into blocks of rows."""
+class _Typed:
+    """A Parquet or an NPY file, or a folder of them, cut into blocks of rows."""
 
     notes: tuple[str, ...] = ()
     decimal: str | None = None
@@ -324,26 +321,26 @@ class _Parquet:
     def __init__(self, path: Path, source: str, reading: Reading) -> None:
         self.path, self.source = path, source
         self.asked = reading.columns.texts, reading.spelled
-        table = parquet_table(path, source)
-        self.names, self.rows = table.names, table.rows
+        table = typed_table(path, source)
+        self.names, self.held = table.names, table.held_per_column
 
     def cuts(self, budget: Budget, columns: int) -> tuple[Mark, ...]:
         """Where blocks of so many columns begin."""
-        return tuple(Mark(row) for row in parquet_table(self.path, self.source).starts(budget.rows_read(columns)))
+        return tuple(Mark(row) for row in typed_table(self.path, self.source).starts(budget.rows_read(columns)))
 
     def prepare(self, _budget: Budget, _ranks: Sharers) -> None:
         """Nothing: the file says what its columns are."""
 
     def groups(self, budget: Budget) -> list[tuple[str, ...]]:
         """As many columns together as there is memory for what the reader holds of each."""
-        size = max(1, budget.memory // (2 * COLUMN_BYTES))
+        size = max(1, budget.memory // (2 * self.held)) if self.held else len(self.names)
         return [self.names[i : i + size] for i in range(0, len(self.names), size)]
 
     def blocks(
         self, budget: Budget, names: Collection[str], target: str, part: RowRange | None = None
     ) -> Iterator[RowBlock]:
         """All rows of these columns, or a part, in their order."""
-        table, size = parquet_table(self.path, self.source), budget.rows_read(len(names))
+        table, size = typed_table(self.path, self.source), budget.rows_read(len(names))
         first, end = (0, None) if part is None else (part.begin.row, part.end)
         last = None if end is None else end.row
         for columns in table.blocks(size, names, target, *self.asked, since=first, until=last):
@@ -352,7 +349,10 @@ class _Parquet:
             first += rows
 
 
-_ROW_FILES: dict[FileForm, Callable[[Path, str, Reading], RowFile]] = {CSV: _Csv, PARQUET: _Parquet}
+_ROW_FILES: dict[FileForm, Callable[[Path, str, Reading], RowFile]] = {
+    CSV: _Csv,
+    **dict.fromkeys(TABLES, _Typed),
+}
 """What reads each form that can be streamed."""
 
 
@@ -416,9 +416,9 @@ class UnchangingFile:
 
 
 def _file_stamp(path: Path) -> tuple[tuple[int, ...], ...]:
-    """Size, time of change and number of a file, or of each Parquet file of a folder; nothing of one that has gone."""
+    """Size, time of change and number of a file, or of each part in a folder; nothing of one that has gone."""
     try:
-        stats = [file.stat() for file in (parquet_parts(path) if path.is_dir() else [path])]
+        stats = [file.stat() for file in (table_parts(path) if path.is_dir() else [path])]
     except OSError:
         return ()
     return tuple((info.st_size, info.st_mtime_ns, info.st_ino) for info in stats)
