@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,11 @@ from clearprop.compiler.kernels import Kernel
 from clearprop.compiler.long_sums import long_sums
 from clearprop.compiler.memory_plan import Instruction, MemoryPlan
 from clearprop.compiler.native import blas, thin_products
-from clearprop.compiler.native.library_kernels import combine_parts, product
+from clearprop.compiler.native.library_kernels import add_to, combine_parts, product
 from clearprop.compiler.product_layouts import ALONE, ProductLayout, product_layouts
 from clearprop.compiler.schedule import Nest, steps_of
 from clearprop.compiler.simd_rows import LANES
-from clearprop.compiler.tiles import VECTOR_BYTES, pack_panels, panel_columns, tile_product, tile_shape
+from clearprop.compiler.tiles import CHAIN, VECTOR_BYTES, pack_panels, panel_columns, tile_product, tile_shape
 from clearprop.compiler.unrolled_rows import COLUMNS
 from clearprop.program.ir import Var
 from clearprop.program.types import fit_number
@@ -93,6 +93,8 @@ class Binding:
     It has no memory and no address itself, so that any number of executables may be made of it.
     `special` says, by the name of its kernel, how an operation that is neither a nest nor a matrix product becomes
     calls; it is handed in (`structural_kernels.SPECIAL`), since what stands there is written in terms of a binding.
+    Of a step of a loop, `lasting` are the inputs that are the same in all turns; `once` are calls that suffice for all
+    of them, and stand before the loop.
     """
 
     def __init__(
@@ -104,7 +106,9 @@ class Binding:
         *,
         step: bool = False,
         pauses: bool = True,
+        lasting: Collection[Var] = (),
     ) -> None:
+        self.lasting, self.once = lasting, list[KernelCall]()
         self.pauses = pauses and threads == 1  # the driver of two threads knows of no loops that pause
         self.plan, self.env, self.threads, self.special, self.step = plan, env, threads, special, step
         self.private = False  # whether a product calls the library that has no threads of its own
@@ -286,6 +290,9 @@ class Binding:
         return KernelCall(kernel, row, addresses)
 
     def _product(self, op: Statement) -> None:
+        if len(op.reads) > 2 and not self._adds_in_tiles(op):
+            self._product_and_sum(op)
+            return
         for layout in product_layouts(op, self.number):
             for base, offset, sizes, strides in layout.matrices(op):
                 require_matrix_inside(base, offset, sizes, strides, self.number)
@@ -297,6 +304,25 @@ class Binding:
             if self._thin_product(op, layout) or self._tile_product(op, layout):
                 continue
             self.add([self._product_call(op, part) for part in self._split_product(layout)])
+
+    def _adds_in_tiles(self, op: Statement) -> bool:
+        """Whether a product to which an array is added is one of tiles, whose sums end before it is."""
+        (rows, vectors), kind = tile_shape(), dtype_name(op.out.dtype)
+        wide, one = panel_columns(kind, vectors), panel_columns(kind, 1)
+        first, *others = product_layouts(op, self.number)
+        return not others and first.k <= CHAIN and first.fits_tiles(rows, wide, one)
+
+    def _product_and_sum(self, op: Statement) -> None:
+        """The product, then what is added to it."""
+        alone = Var(op.out.type)
+        self.layout[alone] = self.layout[self.piece(self.bytes(alone))]
+        self._product(replace(op, equation=replace(op.equation, outputs=(alone,)), reads=op.reads[:2]))
+        count, kind, added = math.prod(map(self.number, op.out.shape)), dtype_name(op.out.dtype), op.reads[2].base
+        in_place = self.plan.buffer(op.out) is self.plan.buffer(added)  # then it is one argument: no two may overlap
+        kernel, held = (add_to(kind), (alone, op.out)) if in_place else (combine_parts(kind), (added, alone, op.out))
+        places = [(at, var, 0) for at, var in enumerate(held, start=2)]
+        shares = self.shares(count, count >= SPLIT_ELEMENTS)
+        self.add([KernelCall(kernel, [lo, hi, *[0] * len(places)], list(places)) for lo, hi in shares])
 
     def _product_call(self, op: Statement, g: ProductLayout) -> KernelCall:
         # a pool of threads that is woken and waited for in every product costs more than it saves, and many times as
@@ -315,23 +341,29 @@ class Binding:
         (a, ao), (b, bo), (c, co) = (
             (v, o * item) for v, o in zip((op.reads[0].base, op.reads[1].base, op.out), g.offsets, strict=True)
         )
-        second, step, panel = (b, bo), g.ldb * item, vectors * VECTOR_BYTES
+        second, step, panel, plus = (b, bo), g.ldb * item, vectors * VECTOR_BYTES, op.reads[2:]
         if g.needs_panels:
             panels, step, panel = -(-g.n // wide), wide * item, g.k * wide * item
             second = self.piece(panels * panel), 0
             ldb, right = (1, g.ldb) if g.tb else (g.ldb, 1)
             shares = self.shares(panels, g.n * g.k >= SPLIT_ELEMENTS, 1)
             places = [(2, b, bo), (5, *second)]
-            self.add(
-                [KernelCall(pack_panels(kind, vectors), [p, q, 0, ldb, right, 0, g.n, g.k], places) for p, q in shares]
-            )
-        calls = []
+            packing = pack_panels(kind, vectors)
+            calls = [KernelCall(packing, [p, q, 0, ldb, right, 0, g.n, g.k], list(places)) for p, q in shares]
+            if b in self.lasting:
+                self.once += calls
+            else:
+                self.add(calls)
+        products = []
         for lo, hi, first, last in self._tile_shares(g, rows, wide):
             words = g.tile_words(item, step, panel)
             words[8] = last - first
             places = [(2, a, ao), (5, second[0], second[1] + first // wide * panel), (8, c, co + first * item)]
-            calls.append(KernelCall(tile_product(kind, rows, vectors), [lo, hi, *words], places))
-        self.add(calls)
+            if plus:
+                words += [0, g.n * item]
+                places.append((12, plus[0].base, first * item))
+            products.append(KernelCall(tile_product(kind, rows, vectors, plus=bool(plus)), [lo, hi, *words], places))
+        self.add(products)
         return True
 
     def _tile_shares(self, g: ProductLayout, rows: int, wide: int) -> list[tuple[int, int, int, int]]:

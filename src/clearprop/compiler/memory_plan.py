@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -76,6 +76,7 @@ def make_plan(program: Program, donated: Mapping[int, int], *, called: bool = Fa
     outputs = [computed.get(o, o) for o in program.outputs if isinstance(o, Var)]
     ops, joined = _with_parts_in_place(ops, outputs, in_place, shown)
     steps = Scheduler(ops, program.inputs, outputs, in_place).run()
+    steps = _with_sums_in_products(steps, {*in_place, *outputs}, in_place)
     stored = _stored_in_memory(steps, outputs)
     plan = MemoryPlan(program, [], program.outputs, {**in_place, **shown, **joined}, stored)
     steps = [s for s in steps if isinstance(s, Nest) or s.equation.inputs[0] not in joined]
@@ -231,6 +232,42 @@ def _places_of_parts(whole: Statement, parts: Sequence[Statement]) -> Iterator[S
         write = tuple(s for n, s in zip(part.out.shape, strides, strict=True) if not is_one(n))
         yield replace(part, write=write, into=whole.out, offset=offset)
         offset = offset + part.out.shape[axis] * strides[axis]
+
+
+def _with_sums_in_products(
+    steps: Sequence[PlanStep], kept: set[Var], in_place: Mapping[Var, Var]
+) -> list[PlanStep]:
+    """The steps, a sum of a product and an array of its shape as one: D + A·B, whose product is kept nowhere.
+
+    It stands where the sum stood, so that D is there; and A and B still are, for no step between has written over them.
+    """
+    users = Counter(base for step in steps for op in steps_of(step) for base in op.bases)
+    products = {s.out: k for k, s in enumerate(steps) if not isinstance(s, Nest) and s.kind == "product"}
+    out: list[PlanStep | None] = list(steps)
+    for k, step in enumerate(steps):
+        added = _added_to_a_product(step, products) if isinstance(step, Nest) else None
+        if added is None or users[added[0]] != 1 or added[0] in kept:
+            continue
+        at, op = products[added[0]], steps_of(step)[0]
+        product = steps[at]
+        written = {in_place.get(o.out) for between in steps[at + 1 : k + 1] for o in steps_of(between)}
+        if not written & {read.base for read in product.reads}:
+            whole = replace(product.equation, outputs=op.equation.outputs)
+            out[at], out[k] = None, replace(product, equation=whole, reads=[*product.reads, added[1]])
+    return [step for step in out if step is not None]
+
+
+def _added_to_a_product(nest: Nest, products: Collection[Var]) -> tuple[Var, Access] | None:
+    """The product that a nest adds an array to, and that array, if it does nothing else and both lie in one order."""
+    op = nest.ops[0]
+    if len(nest.ops) > 1 or not op.equation.primitive.facts.adds or op.into is not None:
+        return None
+    plain = [r for r in op.reads if isinstance(r, Access) and isinstance(r.base, Var) and r.key == (op.write_key, 0)]
+    alike = all(r.base.dtype == op.out.dtype and same_shape(r.base.shape, op.out.shape) for r in plain)
+    if len(plain) < 2 or not alike or plain[0].base is plain[1].base:
+        return None
+    found = next((k for k in (0, 1) if plain[k].base in products), None)
+    return None if found is None else (plain[found].base, plain[1 - found])
 
 
 def _stored_in_memory(steps: Sequence[PlanStep], outputs: Sequence[Var]) -> set[Var]:

@@ -126,7 +126,7 @@ class ProductLayout:
 
 def product_layouts(op: Statement, number: Callable[[Any], int]) -> list[ProductLayout]:
     """The matrix products that a batched product is: one call where leading axes collapse, else several."""
-    a, b = op.reads
+    a, b = op.reads[:2]
     shape = [number(n) for n in op.out.shape]
     *lead, m, n = shape
     k = number(a.shape[-1])

@@ -44,17 +44,18 @@ def panel_columns(dtype: str, vectors: int) -> int:
     return vectors * VECTOR_BYTES // _ITEM[dtype]
 
 
-def tile_product(dtype: str, rows: int, vectors: int) -> Kernel:
-    """Rows lo … hi of C = A·B, in tiles; all distances in bytes.
+def tile_product(dtype: str, rows: int, vectors: int, *, plus: bool = False) -> Kernel:
+    """Rows lo … hi of C = A·B, or with `plus` of C = D + A·B, in tiles; all distances in bytes.
 
     a, down, right   A's first element, from a row to the next, from a column to the next
     b, step, panel   B's first element, from a row to the next, from a panel to the next
     c, below         C's first element, from a row to the next
-    n, k             columns of C, terms of a sum
+    n, k             columns of C, terms of a sum; with `plus` not more terms than a chain has
+    d, apart         D's first element, from a row to the next
     """
     wide, one = panel_columns(dtype, vectors), panel_columns(dtype, 1)
     text = (
-        "def kernel(lo, hi, a, down, right, b, step, panel, c, below, n, k):\n"
+        f"def kernel(lo, hi, a, down, right, b, step, panel, c, below, n, k{', d, apart' if plus else ''}):\n"
         f"    panels = n // u64({wide})\n"
         f"    left = n - panels * u64({wide})\n"
         f"    for z in range((hi - lo + u64({BLOCK - 1})) // u64({BLOCK})):\n"
@@ -69,20 +70,23 @@ def tile_product(dtype: str, rows: int, vectors: int) -> Kernel:
         "            for q in range(panels):\n"
         "                y0 = b + q * panel + before * step\n"
         f"                out = c + q * u64({vectors * VECTOR_BYTES})\n"
-        f"{_tiles(dtype, rows, vectors)}"
+        f"{_tiles(dtype, rows, vectors, plus=plus)}"
         f"            for q in range((left + u64({one - 1})) // u64({one})):\n"
         f"                y0 = b + panels * panel + q * u64({VECTOR_BYTES}) + before * step\n"
         f"                out = c + panels * u64({vectors * VECTOR_BYTES}) + q * u64({VECTOR_BYTES})\n"
         f"                columns = min(left - q * u64({one}), u64({one}))\n"
-        f"{_tiles(dtype, rows, 1, 'columns')}"
+        f"{_tiles(dtype, rows, 1, 'columns', plus=plus)}"
     )
-    names = ["a", "down", "right", "b", "step", "panel", "c", "below", "n", "k"]
+    names = ["a", "down", "right", "b", "step", "panel", "c", "below", "n", "k", *(["d", "apart"] if plus else [])]
     return Kernel(text, [Parameter(name, "size", name) for name in names])
 
 
-def _tiles(dtype: str, rows: int, vectors: int, columns: str = "") -> str:
+def _tiles(dtype: str, rows: int, vectors: int, columns: str = "", *, plus: bool = False) -> str:
     """The tiles of a block of rows at one panel: the high ones, then a row at a time where no high one fits."""
     part, rest = ("_first", f", {columns}") if columns else ("", "")
+    first = f"keep_tile{part}(out + r * below, below, t{rest})"
+    if plus:
+        first = f"sum_tile{part}(out + r * below, below, t{rest}, d + (out - c) + r * apart, apart)"
     text = ""
     for count, start, height in (("tall", "top", rows), ("low", f"top + tall * u64({rows})", 1)):
         text += (
@@ -96,7 +100,7 @@ def _tiles(dtype: str, rows: int, vectors: int, columns: str = "") -> str:
             f"                        x += right\n"
             f"                        y += step\n"
             f"                    if s == u64(0):\n"
-            f"                        keep_tile{part}(out + r * below, below, t{rest})\n"
+            f"                        {first}\n"
             f"                    else:\n"
             f"                        add_tile{part}(out + r * below, below, t{rest})\n"
         )

@@ -8,7 +8,7 @@ it beside the old one, and the two places change their roles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -107,7 +107,7 @@ def _scan_calls(binding: Binding, op: Statement, share: _Share) -> list[KernelCa
     eq, (plan,) = op.equation, binding.plan.held[op.equation]
     params, inputs = eq.params, plan.program.inputs
     first, count, turns = params["constants"], params["carries"], binding.number(params["length"])
-    step = _bind_held(binding, plan, share.env)
+    step = _bind_held(binding, plan, share.env, inputs[:first])
     operands = _operands(binding, op)
     places: Places = {v: share.begin(v, place) for v, place in zip(inputs[:first], operands, strict=False)}
     carried = list(zip(inputs[first : first + count], eq.outputs, strict=False))
@@ -120,6 +120,7 @@ def _scan_calls(binding: Binding, op: Statement, share: _Share) -> list[KernelCa
         places[inside] = share.row(inside, around, turns, params["reverse"])
     only = step.calls[0][0] if len(step.calls) == 1 else None
     places = {**_places_of_temporaries(binding, step), **places}
+    calls += [_place_call(call, places).call for call in step.once]
     if only is not None and number_loops.is_of_numbers(only):
         registers = [(c, plan.buffer(o)) for (c, _), o in zip(carried, plan.outputs, strict=False)]
         calls += _loop_of_numbers(binding, only, registers, [inside for inside, _ in rows], places, turns)
@@ -204,9 +205,11 @@ def _operands(binding: Binding, op: Statement) -> list[ArrayPlace]:
     return [ArrayPlace(r.base, binding.number(r.offset) * r.base.dtype.itemsize) for r in op.reads]
 
 
-def _bind_held(binding: Binding, plan: MemoryPlan, env: Mapping[Any, int]) -> Binding:
+def _bind_held(
+    binding: Binding, plan: MemoryPlan, env: Mapping[Any, int], lasting: Collection[Var] = ()
+) -> Binding:
     """A held program bound to sizes like those of the program around it, its small kernels joined."""
-    step = Binding(plan, env, 1, binding.special, step=True, pauses=binding.pauses)
+    step = Binding(plan, env, 1, binding.special, step=True, pauses=binding.pauses, lasting=lasting)
     binding.private |= step.private
     join_small_calls(step)
     return step

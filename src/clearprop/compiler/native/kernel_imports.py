@@ -66,6 +66,8 @@ from clearprop.compiler.native.vectors import (
     copy_bytes,
     keep_tile,
     keep_tile_first,
+    sum_tile,
+    sum_tile_first,
     turn_block_f32,
     turn_block_f64,
     zero_bytes,

@@ -61,6 +61,12 @@ def combine_parts(dtype: str) -> Kernel:
     return Kernel.of(text, f"a:{dtype} b:{dtype} out:{dtype}")
 
 
+def add_to(dtype: str) -> Kernel:
+    """out + a, in the place of out."""
+    text = f"def kernel(lo, hi, a, out):\n    for z in range(lo, hi):\n        out[z] = {_sum(dtype, 'out[z]', 'a[z]')}\n"
+    return Kernel.of(text, f"a:{dtype} out:{dtype}")
+
+
 def fill_zeros(dtype: str) -> Kernel:
     """out = 0."""
     return Kernel.of(

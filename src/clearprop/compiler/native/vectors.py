@@ -322,14 +322,7 @@ def _write(adds: bool) -> Any:
     def write(typing: Any, out: Any, down: Any, tile: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             out, down, value = args
-            align = _ITEM[tile.dtype]
-            for k in range(tile.rows * tile.vectors):
-                row, q = divmod(k, tile.vectors)
-                at = builder.add(_row_address(builder, out, row, down), _I64(VECTOR_BYTES * q))
-                place, vector = _pointer(builder, at, tile.vector), builder.extract_value(value, k)
-                if adds:
-                    vector = builder.fadd(builder.load(place, align=align), vector)
-                builder.store(vector, place, align=align)
+            _store(builder, tile, out, down, value, (out, down) if adds else None)
             return context.get_dummy_value()
 
         return types.void(types.uint64, types.uint64, tile), generate
@@ -342,14 +335,7 @@ def _write_first(adds: bool) -> Any:
     def write(typing: Any, out: Any, down: Any, tile: Any, columns: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             out, down, value, columns = args
-            arguments = [tile.vector, tile.vector.as_pointer(), _I32, _mask_type(tile)]
-            f = _mask_function(builder.module, "store", tile, ir.VoidType(), arguments)
-            mask, align = _first_lanes(builder, tile, columns), _I32(_ITEM[tile.dtype])
-            for row in range(tile.rows):
-                at, vector = _row_address(builder, out, row, down), builder.extract_value(value, row)
-                if adds:
-                    vector = builder.fadd(_load_first(builder, tile, at, columns), vector)
-                builder.call(f, [vector, _pointer(builder, at, tile.vector), align, mask])
+            _store_first(builder, tile, out, down, value, columns, (out, down) if adds else None)
             return context.get_dummy_value()
 
         return types.void(types.uint64, types.uint64, tile, types.uint64), generate
@@ -357,7 +343,61 @@ def _write_first(adds: bool) -> Any:
     return write
 
 
+def _store(builder: Any, tile: Tile, out: Any, down: Any, value: Any, other: Any) -> None:
+    """Write a tile, plus what stands at another address, if one is given with the distance of its rows."""
+    align = _ITEM[tile.dtype]
+    for k in range(tile.rows * tile.vectors):
+        row, q = divmod(k, tile.vectors)
+        vector = builder.extract_value(value, k)
+
+        def place(start: Any, below: Any, row: int = row, q: int = q) -> Any:
+            at = builder.add(_row_address(builder, start, row, below), _I64(VECTOR_BYTES * q))
+            return _pointer(builder, at, tile.vector)
+
+        if other is not None:
+            vector = builder.fadd(builder.load(place(*other), align=align), vector)
+        builder.store(vector, place(out, down), align=align)
+
+
+def _store_first(builder: Any, tile: Tile, out: Any, down: Any, value: Any, columns: Any, other: Any) -> None:
+    """The same for a tile of one vector, of which only the first columns exist."""
+    arguments = [tile.vector, tile.vector.as_pointer(), _I32, _mask_type(tile)]
+    f = _mask_function(builder.module, "store", tile, ir.VoidType(), arguments)
+    mask, align = _first_lanes(builder, tile, columns), _I32(_ITEM[tile.dtype])
+    for row in range(tile.rows):
+        vector = builder.extract_value(value, row)
+        if other is not None:
+            at = _row_address(builder, other[0], row, other[1])
+            vector = builder.fadd(_load_first(builder, tile, at, columns), vector)
+        place = _pointer(builder, _row_address(builder, out, row, down), tile.vector)
+        builder.call(f, [vector, place, align, mask])
+
+
 keep_tile, add_tile = _write(adds=False), _write(adds=True)
 """(out, down, tile): write vector q of row p to out + p·down + q vectors, or add it to what is there."""
 keep_tile_first, add_tile_first = _write_first(adds=False), _write_first(adds=True)
 """(out, down, tile, columns): the same for a tile of one vector, of which only the first columns exist."""
+
+
+@intrinsic
+def sum_tile(typing: Any, out: Any, down: Any, tile: Any, other: Any, apart: Any) -> Any:
+    """Write vector q of row p, plus what stands at other + p·apart + q vectors, to out + p·down + q vectors."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        out, down, value, other, apart = args
+        _store(builder, tile, out, down, value, (other, apart))
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64, tile, types.uint64, types.uint64), generate
+
+
+@intrinsic
+def sum_tile_first(typing: Any, out: Any, down: Any, tile: Any, columns: Any, other: Any, apart: Any) -> Any:
+    """`sum_tile` for a tile of one vector, of which only the first columns exist."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        out, down, value, columns, other, apart = args
+        _store_first(builder, tile, out, down, value, columns, (other, apart))
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64, tile, types.uint64, types.uint64, types.uint64), generate
