@@ -241,6 +241,7 @@ def _with_sums_in_products(
 
     It stands where the sum stood, so that D is there; and A and B still are, for no step between has written over them.
     """
+    # for each sum the product that it alone reads; then what is written between the two, which must be no operand
     users = Counter(base for step in steps for op in steps_of(step) for base in op.bases)
     products = {s.out: k for k, s in enumerate(steps) if not isinstance(s, Nest) and s.kind == "product"}
     out: list[PlanStep | None] = list(steps)
@@ -259,6 +260,7 @@ def _with_sums_in_products(
 
 def _added_to_a_product(nest: Nest, products: Collection[Var]) -> tuple[Var, Access] | None:
     """The product that a nest adds an array to, and that array, if it does nothing else and both lie in one order."""
+    # an element of D and one of the product for each of the sum: whatever repeats, turns or converts is a nest's
     op = nest.ops[0]
     if len(nest.ops) > 1 or not op.equation.primitive.facts.adds or op.into is not None:
         return None

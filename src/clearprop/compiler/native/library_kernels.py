@@ -63,7 +63,8 @@ def combine_parts(dtype: str) -> Kernel:
 
 def add_to(dtype: str) -> Kernel:
     """out + a, in the place of out."""
-    text = f"def kernel(lo, hi, a, out):\n    for z in range(lo, hi):\n        out[z] = {_sum(dtype, 'out[z]', 'a[z]')}\n"
+    total = _sum(dtype, "out[z]", "a[z]")
+    text = f"def kernel(lo, hi, a, out):\n    for z in range(lo, hi):\n        out[z] = {total}\n"
     return Kernel.of(text, f"a:{dtype} out:{dtype}")
 
 
