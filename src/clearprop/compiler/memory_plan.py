@@ -234,9 +234,7 @@ def _places_of_parts(whole: Statement, parts: Sequence[Statement]) -> Iterator[S
         offset = offset + part.out.shape[axis] * strides[axis]
 
 
-def _with_sums_in_products(
-    steps: Sequence[PlanStep], kept: set[Var], in_place: Mapping[Var, Var]
-) -> list[PlanStep]:
+def _with_sums_in_products(steps: Sequence[PlanStep], kept: set[Var], in_place: Mapping[Var, Var]) -> list[PlanStep]:
     """The steps, a sum of a product and an array of its shape as one: D + A·B, whose product is kept nowhere.
 
     It stands where the sum stood, so that D is there; and A and B still are, for no step between has written over them.

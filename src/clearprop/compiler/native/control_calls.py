@@ -205,9 +205,7 @@ def _operands(binding: Binding, op: Statement) -> list[ArrayPlace]:
     return [ArrayPlace(r.base, binding.number(r.offset) * r.base.dtype.itemsize) for r in op.reads]
 
 
-def _bind_held(
-    binding: Binding, plan: MemoryPlan, env: Mapping[Any, int], lasting: Collection[Var] = ()
-) -> Binding:
+def _bind_held(binding: Binding, plan: MemoryPlan, env: Mapping[Any, int], lasting: Collection[Var] = ()) -> Binding:
     """A held program bound to sizes like those of the program around it, its small kernels joined."""
     step = Binding(plan, env, 1, binding.special, step=True, pauses=binding.pauses, lasting=lasting)
     binding.private |= step.private
