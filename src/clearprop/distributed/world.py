@@ -28,7 +28,9 @@ from clearprop.program.processes import launched_processes
 
 _T = TypeVar("_T")
 FIRST_SECONDS = 600.0
-"""A rank may take so long to its first sum, whatever the limit between sums is: kernels are compiled."""
+"""A rank may take so long to each of its first sums, whatever the limit between sums is: kernels are compiled."""
+COMPILING_SUMS = 3
+"""The first sums: the second call of a step is compiled, too (`compiler/native/object_calls`)."""
 GRACE_SECONDS = 1.0
 """A mistake that all ranks made is told by the first: the others wait so long before they tell it."""
 REARM_SECONDS = 1.0
@@ -103,7 +105,7 @@ class World:
         self.host, self._abort = socket.gethostname(), abort
         self.rank_timeout = FIRST_SECONDS
         self._common: BaseException | None = None
-        self._added, self._wound = False, -REARM_SECONDS
+        self._sums, self._wound = 0, -REARM_SECONDS
         if self.size > 1:
             sys.excepthook = self._end_all
 
@@ -131,8 +133,9 @@ class World:
         """Replace `vector` by its sum over all ranks, of which all have the same bits; `how` is a name of ADDITIONS."""
         self._wind()
         ADDITIONS[how](self.comm, vector)
-        if not self._added:  # from now on nothing is compiled for the first time, and the guard may be shorter
-            self._added, self._wound = True, -REARM_SECONDS
+        self._sums += 1
+        if self._sums == COMPILING_SUMS:  # from now on steps compile nothing, and the guard may be shorter
+            self._wound = -REARM_SECONDS
 
     def require_same(self, **facts: object) -> None:
         """Raise RunError on every rank unless all have the same facts; it names what differs, the rank and its host."""
@@ -238,7 +241,7 @@ class World:
             self._end_all(type(problem), problem, problem.__traceback__)
         finally:
             faulthandler.cancel_dump_traceback_later()
-            self._added, self._wound = False, -REARM_SECONDS
+            self._sums, self._wound = 0, -REARM_SECONDS
 
     @contextlib.contextmanager
     def first_alone_speaks(self) -> Iterator[None]:
@@ -265,7 +268,7 @@ class World:
         """Wind up the guard: where this rank has not come here again in time, it prints its stacks, and all end."""
         now = time.monotonic()
         if self.size > 1 and now - self._wound >= REARM_SECONDS and sys.__stderr__ is not None:
-            limit = self.rank_timeout if self._added else max(self.rank_timeout, FIRST_SECONDS)
+            limit = self.rank_timeout if self._sums >= COMPILING_SUMS else max(self.rank_timeout, FIRST_SECONDS)
             faulthandler.dump_traceback_later(limit, exit=True, file=sys.__stderr__)
             self._wound = now
 
