@@ -237,6 +237,74 @@ READ = {
         {"kind": "number"},
         "column 'month' may hold months",
     ),
+    "microseconds since 1970": (
+        table(lambda k: f"{(1_700_000_000 + 86_400 * k * k) * 10**6}"),
+        {},
+        {"kind": "number"},
+        "may count microseconds since 1970",
+    ),
+    "digits of full width": (
+        table(lambda k: A[k].translate({ord("."): "．", **{48 + d: 0xFF10 + d for d in range(10)}})),
+        {},
+        {"kind": "number"},
+        "",
+    ),
+    "Arabic digits": (
+        table(lambda k: A[k].translate({ord("."): "٫", **{48 + d: 0x0660 + d for d in range(10)}})),
+        {},
+        {"kind": "number"},
+        "",
+    ),
+    "thousands and millions": (
+        table(lambda k: f"{k % 7}.5k" if k % 2 else f"${k % 7}.25M"),
+        {},
+        {"kind": "number"},
+        "column 'v': M as 1,000,000 and k as 1,000 (--kind v=category takes words)",
+    ),
+    "millions in German": (
+        table(lambda k: f"{k % 7},5 Mio. €" if k % 2 else f"{k % 7} Tsd.", "v;b;price", ";").replace(".", "."),
+        {"decimal": ","},
+        {"kind": "number"},
+        "Mio. as 1,000,000 and Tsd. as 1,000",
+    ),
+    "francs without decimals": (
+        table(lambda k: f"Fr. {k % 9 + 1}’{k % 7}00.{'-' * (k % 2 + 1)}"),
+        {},
+        {"kind": "number", "encoding": "(v − "},
+        "",
+    ),
+    "rupees": (table(lambda k: f'"Rs. {k % 9 + 1},{k % 7}00.50"'), {}, {"kind": "number"}, ""),
+    "currency here and there": (table(lambda k: f"{'$' * (k % 2)}{A[k]}"), {}, {"kind": "number"}, ""),
+    "two currencies, as they stand": (
+        table(lambda k: f"{'$€'[k % 2]}{A[k]}"),
+        {"kind": "v=number"},
+        {"kind": "number"},
+        "",
+    ),
+    "months of years as spreadsheets write them": (
+        table(lambda k: f"{('Jan', 'Feb', 'Dec')[k % 3]}-{10 + k % 13}"),
+        {},
+        {"kind": "time", "note": "2010-01-01 to 2022-12-01"},
+        "",
+    ),
+    "dates in German": (
+        table(lambda k: f"{DAY[k]}. {('Januar', 'März', 'Mai', 'Okt.')[k % 4]} 2023"),
+        {},
+        {"kind": "time", "note": "2023-01-01"},
+        "",
+    ),
+    "dates in French": (
+        table(lambda k: ("1er janvier 2023", "3 févr. 2023", "14 juillet 2023", "24 déc. 2023")[k % 4]),
+        {},
+        {"kind": "time", "note": "2023-01-01 to 2023-12-24"},
+        "",
+    ),
+    "dates in Spanish": (
+        table(lambda k: f"{DAY[k]} de {('enero', 'abril', 'diciembre')[k % 3]} de 2023"),
+        {},
+        {"kind": "time", "note": "2023-01-01"},
+        "",
+    ),
     "degrees behind": (
         table(lambda k: f"{k % 9}.5 °C"),
         {},
@@ -257,6 +325,22 @@ READ = {
     ),
 }
 REFUSED = {
+    "two currencies": (table(lambda k: f"{'$€'[k % 2]}{A[k]}"), "more than one unit", "--kind v=number"),
+    "two currencies, one of them in one row": (
+        table(lambda k: f"{'CHF' if k == 59 else 'USD'} {A[k]}"),
+        "more than one unit",
+        "write all in one unit",
+    ),
+    "two currencies in the target": (
+        "\n".join(["a,price", *(f"{A[k]},{'£€'[k % 2]}{Y[k]}" for k in range(N))]),
+        "more than one unit",
+        "--kind price=number",
+    ),
+    "percent and shares": (
+        table(lambda k: f"{k % 9 + 1} %" if k % 2 else f"0.0{k % 9 + 1}"),
+        "more than one unit",
+        "--kind v=number",
+    ),
     "a note below": (PLAIN + "\nSource: office\n", "is ragged", "delete a title or a note"),
     "a total of numbers": (PLAIN + "Total,,182.3\n", "holds text among its numbers", "correct it"),
     "a row of units": (

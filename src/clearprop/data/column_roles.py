@@ -43,6 +43,7 @@ from clearprop.data.slips import (
     is_mixed,
     mixed_column,
     mixed_times,
+    require_one_unit,
     shows_number,
     words_among,
 )
@@ -148,7 +149,7 @@ class ColumnFacts:
     target, and not named as identifiers are, it is only told whether it is 0, 1 or more.  `first` is a value that is
     there, `whole` says that all are whole numbers, `counts` that they count the rows; `spellings` in how many ways the
     values of a target are written (0: not known); `slip` is the first text that is no number, and where it stands.
-    `use` is that of the column, and `asked` what the user says that it is.
+    `use` and `marks` are those of the column, and `asked` what the user says that it is.
     """
 
     name: str
@@ -163,6 +164,7 @@ class ColumnFacts:
     slip: tuple[str, str] | None = None
     use: str = ""
     asked: str = ""
+    marks: frozenset[str] = frozenset()
 
 
 def is_identifier(name: str) -> bool:
@@ -194,6 +196,7 @@ def feature_facts(column: Column, asked: str = "") -> ColumnFacts:
         counts=column.kind == "number" and counts_rows(column.values, 0, None),
         use=column.use,
         asked=asked,
+        marks=column.marks,
     )
 
 
@@ -348,6 +351,8 @@ def used_column(column: Column, place: Locator, source: str = "", asked: str = "
         if is_mixed(evidence.fits, slips):
             row = int(np.argmax(~fits_time(column.values)))
             raise mixed_times(column.name, column.values[row], place(column.name, row), slips, evidence.fits)
+    if column.marks:
+        require_one_unit(column.name, column.marks, f"{source}, column {column.name!r}")
     column = checked_column(column, place)
     if column.kind != "category":
         return column

@@ -31,9 +31,9 @@ class Column:
     `values` are floats for `number`, `boolean` and `time` (seconds since 1970; NaN where missing), and text or None for
     `category`.
     `shared` marks one quantity measured at many places, as pixels are: such columns share mean and deviation.
-    `spelling` is how numbers and truth values were written, where that is known: of a target, whose classes keep it.
-    `use` is what else is known of the use of its values: the order of day and month in times, and of texts that are no
-    levels what they are (see `readers.reading`).
+    `spelling` is how numbers and truth values were written, where that is known: of a target, whose classes keep it;
+    `marks` what stood beside numbers: signs of money and percent, `k`.  `use` is what else is known of its values: the
+    order of day and month in times, and of texts that are no levels what they are (see `readers.reading`).
     """
 
     name: str
@@ -42,6 +42,7 @@ class Column:
     shared: bool = False
     spelling: NDArray[Any] | None = None
     use: str = ""
+    marks: frozenset[str] = frozenset()
 
     @property
     def missing(self) -> NDArray[np.bool_]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, RowNumbers, as_category, name_list, quantity
+from clearprop.data.slips import multiples_read
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.scratch import Scratch
 from clearprop.data.table import Table, draw_rows, random_order
@@ -346,8 +347,11 @@ def table_doubts(table: Table) -> list[str]:
     >>> table_doubts(load_table("iris"))
     []
     """
-    doubts = []
-    summed = [column.name for column in chain(table.features, table.targets) if _ends_in_its_sum(column)]
+    doubts = list[str]()
+    summed = []
+    for column in chain(table.features, table.targets):
+        doubts += multiples_read([column]) if column.marks else []
+        summed += [column.name] if _ends_in_its_sum(column) else []
     if summed:
         doubts.append(f"the last row may sum up those above it: it holds their sum in {name_list(summed, 3)}")
     for column in table.features:

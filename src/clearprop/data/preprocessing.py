@@ -58,8 +58,8 @@ TEXT_KINDS = ("category", "list", "ordinal", "text")
 """The kinds of encoding that take text as it is written, even where it looks like numbers."""
 LONG_RUN = 30
 """More columns of one array than this are summed up in one row of the summary."""
-_EPOCHS = {"seconds": (946_684_800.0, 2_208_988_800.0), "milliseconds": (946_684_800e3, 2_208_988_800e3)}
-"""What the times from 2000 to 2040 are, counted since 1970."""
+_EPOCHS = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+"""How many a second has of the units in which times since 1970 are counted."""
 _MONTH = re.compile(r"(?:.*[_\s.-])?(?:year[_\s-]?month|month|yyyymm|ym|period)", re.IGNORECASE)
 """Names of columns whose numbers of six digits are months, as a rule."""
 _LEAST_HELD, _SHARE_HELD = 1 << 21, 32
@@ -453,9 +453,9 @@ def _units(words: Iterable[CategoryEncoding]) -> str:
 
 def _epoch(number: NumberEncoding) -> str:
     """About numbers that may be times, counted in seconds or milliseconds."""
-    for unit, (first, last) in _EPOCHS.items():
-        if first <= number.low and number.high <= last:
-            since = np.datetime64(int(number.low / (1 if unit == "seconds" else 1000)), "s").item().date()
+    for unit, size in _EPOCHS.items():
+        if 946_684_800 * size <= number.low and number.high <= 2_208_988_800 * size:  # from 2000 to 2040
+            since = np.datetime64(int(number.low / size), "s").item().date()
             return (
                 f"column {number.name!r} may count {unit} since 1970: it would begin on {since} "
                 "(write dates, of which hour, day and season are learned)"

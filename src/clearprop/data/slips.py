@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from typing import Any
 
 from clearprop.data.columns import is_number, quantity
-from clearprop.data.readers.text_form import MONEY
+from clearprop.data.readers.text_form import MONEY, MULTIPLES, NO_CENTS, mixed_units, multiples_in
 from clearprop.errors import DataError
 
 FEW_VALUES = 20
@@ -18,7 +19,7 @@ _COMMA_NUMBER, _GROUPED_NUMBER = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?
 _MARKED = re.compile(
     rf"\(?[+\-\u2212]?\s*{MONEY}?\s*"
     r"(\d+([.,]\d+)?|[1-9]\d{0,2}([.,'’ \u00a0\u202f\u2009]\d{3})+([.,]\d+)?)"
-    rf"\s*(?:{MONEY}|%)?\)?-?"
+    rf"(?:{NO_CENTS})?(?:{'|'.join(MULTIPLES.values())})?\s*(?:{MONEY}|%)?\)?-?"
 )
 _BOUND = re.compile(r"([<>≤≥]=?)\s*[+-]?\d[\d.,]*")
 
@@ -119,6 +120,30 @@ def mixed_times(name: str, text: str, where: str, slips: int, times: int) -> Dat
         where=where,
         try_=f"correct it or leave it empty, or --missing {text!r}; --kind {name}=category takes all as words",
     )
+
+
+def multiples_read(columns: Iterable[Any]) -> list[str]:
+    """A sentence about each column, or what is known of it, whose numbers have a multiple behind them: `1.5k`."""
+    found = []
+    for column in columns:
+        words = multiples_in(column.marks)
+        if words:
+            told = " and ".join(f"{word} as {number}" for word, number in words.items())
+            found.append(f"column {column.name!r}: {told} (--kind {shlex.quote(column.name)}=category takes words)")
+    return found
+
+
+def require_one_unit(name: str, marks: Collection[str], where: str) -> None:
+    """Raise DataError for numbers of which some are amounts of other money, or shares in percent, than others."""
+    units = mixed_units(marks)
+    if units:
+        raise DataError(
+            f"column {name!r} holds numbers of more than one unit",
+            expected="amounts of one currency, or shares of one kind, 7 % or 0.07",
+            got=" and ".join(units),
+            where=where,
+            try_=f"write all in one unit; --kind {shlex.quote(name)}=number takes the numbers as they stand",
+        )
 
 
 def mixed_column(name: str, text: str, where: str, slips: int, numbers: int, on_top: bool) -> DataError:

@@ -40,6 +40,7 @@ from clearprop.data.columns import (
 from clearprop.data.readers.reading import AS_SHOWN, RANDOM, ColumnChoice, Reading, Splitting, words_of
 from clearprop.data.readers.sources import BUNDLED, read
 from clearprop.data.row_weights import as_weights
+from clearprop.data.slips import require_one_unit
 from clearprop.data.target_transforms import require_known
 from clearprop.errors import ArgumentError, DataError
 
@@ -313,6 +314,8 @@ def known_target(goal: Column, asked: str, choice: ColumnChoice, place: Locator)
     """A target without its gaps, as the column that it is learned as."""
     said = choice.kind_of(goal.name)
     if asked != "classification" and said != "category":
+        if said != "number" and goal.marks:
+            require_one_unit(goal.name, goal.marks, place(goal.name, 0))
         goal = checked_column(goal, place)
     if goal.kind == "number" or said == "number":
         goal = as_number(goal, place)

@@ -30,7 +30,9 @@ CLOCK = rf"{_HOUR}(?:{_MINUTES})?\s*{_HALF}?\s*{_ZONE}"
 """A time of day, as a regular expression with a name for every part; it has minutes, or am or pm."""
 CLOCKS = (rf"{_HOUR}{_MINUTES}\s*{_HALF}?\s*{_ZONE}", rf"{_HOUR}\s*{_HALF}\s*{_ZONE}")
 """The two of them."""
-_NAME = r"(?P<month_name>[A-Za-z]{3,9})\.?"
+_WORD = r"[A-Za-zÀ-ÿ]"
+_NAME = rf"(?P<month_name>{_WORD}{{3,10}})\.?"
+_WEEKDAY = rf"(?:{_WORD}{{2,10}}\.?,?\s+)?"
 DATES = (
     r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})",
     r"(?P<year>(?:1[5-9]|2[01])\d{2})-(?P<month>\d{2})",
@@ -42,19 +44,23 @@ DATES = (
     r"(?P<first>\d{1,2})(?P<sign>[-/.])(?P<other>\d{1,2})[-/.](?P<year>\d{4})",
     r"(?P<first>\d{1,2})(?P<sign>[-/])(?P<other>\d{1,2})[-/](?P<year>\d{2})",
     r"(?P<first>\d{2})(?P<sign>\.)(?P<other>\d{2})\.(?P<year>\d{2})",
-    rf"(?:[A-Za-z]{{3,9}},?\s+)?(?P<day>\d{{1,2}})(?:\.|st|nd|rd|th)?[\s-]{_NAME}[\s,-]+(?P<year>\d{{4}})",
-    rf"(?:[A-Za-z]{{3,9}},?\s+)?{_NAME}\s(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,?\s+(?P<year>\d{{4}})",
+    rf"{_WEEKDAY}(?P<day>\d{{1,2}})(?:\.|st|nd|rd|th|er)?[\s-](?:de\s)?{_NAME}(?:\sde\s|[\s,-]+)(?P<year>\d{{4}})",
+    rf"{_WEEKDAY}{_NAME}\s(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,?\s+(?P<year>\d{{4}})",
     rf"{_NAME}[\s-](?P<year>\d{{4}})",
+    rf"{_NAME}(?:-|\s?['’])(?P<year>\d{{2}})",
 )
 """The ways to write a date; no text fits two of them.  Without a day it is the first of the month, the quarter or the
-week, which are those of ISO 8601."""
+week, which are those of ISO 8601.  `Jan-20` is a month of a year, as spreadsheets write it, and `20-Jan` is no date."""
 _PATTERNS = (*(rf"^{date}(?:(?:,?\s+|T){CLOCK})?$" for date in DATES), rf"^{CLOCK}$")
 """Ways to write a time: a date with or without the time of day, or that alone."""
 MONTHS = (
-    "january", "february", "march", "april", "may", "june",
-    "july", "august", "september", "october", "november", "december",
+    "january januar janvier enero gennaio janeiro", "february februar février fevrier febrero febbraio",
+    "march märz mars marzo mrz", "april avril abril aprile", "may mai mayo maggio", "june juni juin junio giugno",
+    "july juli juillet julio luglio", "august août aout agosto", "september septembre septiembre settembre sept",
+    "october oktober octobre octubre ottobre", "november novembre noviembre",
+    "december dezember décembre decembre diciembre dicembre",
 )  # fmt: skip
-"""The months, by whose first three letters or more they are named."""
+"""The months in English, German, French, Spanish and Italian, by whose first three letters or more they are named."""
 PIVOT = 69
 """Years of two digits from this one on are those of the last century, as POSIX says."""
 
@@ -230,7 +236,8 @@ def _seconds(parts: dict[str, NDArray[Any]], order: str) -> NDArray[np.float64]:
     month = _named_months(parts["month_name"], month)
     month = np.where(np.isnan(parts["quarter"]), month, 3 * parts["quarter"] - 2)
     year = parts["year"]
-    year = np.where(dated & (year < 100), year + np.where(year < PIVOT, 2000, 1900), year)
+    short = (dated | (parts["month_name"] != "")) & (year < 100)
+    year = np.where(short, year + np.where(year < PIVOT, 2000, 1900), year)
     hour, minute, second = (np.nan_to_num(parts[name]) for name in ("hour", "minute", "second"))
     half = np.char.lower(parts["half"].astype(str))
     afternoon, morning = np.char.startswith(half, "p"), np.char.startswith(half, "a")
@@ -249,10 +256,18 @@ def _seconds(parts: dict[str, NDArray[Any]], order: str) -> NDArray[np.float64]:
 
 def _named_months(names: NDArray[Any], month: NDArray[np.float64]) -> NDArray[np.float64]:
     for name in set(names.tolist()) - {""}:
-        short = name.lower().removesuffix("t") if name.lower() == "sept" else name.lower()
-        number = next((i for i, month_name in enumerate(MONTHS, 1) if month_name.startswith(short)), 0)
-        month = np.where(names == name, float(number), month)
+        month = np.where(names == name, float(month_number(name)), month)
     return month
+
+
+def month_number(name: str) -> int:
+    """The month of that name, or of its beginning; 0 for none, and for a beginning of two months.
+
+    >>> [month_number(name) for name in ("Sept", "Mär", "juil", "jui", "Mon")]
+    [9, 3, 7, 0, 0]
+    """
+    found = [i for i, names in enumerate(MONTHS, 1) if any(known.startswith(name.lower()) for known in names.split())]
+    return found[0] if len(found) == 1 else 0
 
 
 def _fractions(texts: NDArray[Any]) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ from clearprop.data.columns import Column, ColumnKind, Frame, name_list, quantit
 from clearprop.data.readers.formats import LONGEST_LINE, long_line_error, require_columns_in_bounds
 from clearprop.data.readers.plain_text import not_text_error, plain_text, with_single_blanks, without_first_lines
 from clearprop.data.readers.reading import AS_SHOWN, Reading
-from clearprop.data.readers.text_form import Evidence, NumberForm, TextForm, decide_numbers, find_form
+from clearprop.data.readers.text_form import Evidence, NumberForm, TextForm, decide_numbers, find_form, marks_of
 from clearprop.errors import DataError
 
 if TYPE_CHECKING:
@@ -396,11 +396,21 @@ class Cells:
         else:
             values = self.text.to_numpy()
         spelling = self.text.to_numpy() if spelled and kind != "category" else None
-        return Column(self.name, kind, values, spelling=spelling)
+        marks: frozenset[str] = self._marks if kind == "number" else frozenset()
+        return Column(self.name, kind, values, spelling=spelling, marks=marks)
 
     @cached_property
+    def _read(self) -> tuple[polars.Series, bool]:
+        return self.form.read(self.text)
+
+    @property
     def _numbers(self) -> polars.Series:
-        return self.form.numbers(self.text)
+        return self._read[0]
+
+    @property
+    def _marks(self) -> frozenset[str]:
+        """What stands beside the numbers."""
+        return frozenset() if self._read[1] else marks_of(self.text)
 
 
 def _rows_one_by_one(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -226,8 +226,17 @@ def _is_fraction(name: str) -> bool:
 _GROUPS = " \u00a0\u202f\u2009'’"
 """Signs that group thousands and never stand before decimals."""
 _CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|KRW|TRY|SGD|HKD"
-MONEY = rf"(?:[$€£¥₹₩₺]|{_CODES})"
+MONEY = rf"(?:(?:US|HK|NT|[ACRS])?[$]|[€£¥₹₩₺]|{_CODES}|S?Fr\.|SFr|Rs\.?|zł|Kč)"
 """The signs of money, and the codes of ISO 4217 that are seen most, as a pattern."""
+_SAME_MONEY = {"€": "EUR", "£": "GBP", "₹": "INR", "Rs": "INR", "Rs.": "INR", "₩": "KRW", "₺": "TRY", "zł": "PLN"}
+_SAME_MONEY |= dict.fromkeys(("Fr.", "SFr", "SFr."), "CHF") | {"R$": "BRL", "Kč": "CZK", "HK$": "HKD", "S$": "SGD"}
+_SAME_MONEY |= {"$": "USD", "US$": "USD", "C$": "CAD", "A$": "AUD", "¥": "JPY"}
+NO_CENTS = "[.,](?:-{1,2}|[–—])"
+"""What the Swiss write in place of no decimals, `12.-` and `12.--`, as a pattern."""
+MULTIPLES = {"e3": r"[kK]|\s?Tsd\.?", "e6": r"M|\s?(?:Mio\.?|mln|mn)", "e9": r"\s?(?:Mrd\.?|bn)"}
+"""What stands behind a number of thousands, millions, and thousands of millions, as patterns by the exponent."""
+_WIDE = {ord("，"): ",", ord("．"): ".", ord("－"): "-", ord("＋"): "+", ord("％"): "%", ord("＄"): "$", ord("￥"): "¥"}
+_WIDE |= {zero + k: str(k) for zero in (0xFF10, 0x0660, 0x06F0, 0x0966) for k in range(10)} | {ord("٫"): "."}
 
 
 @dataclass(frozen=True)
@@ -248,13 +257,17 @@ class NumberForm:
 
     def numbers(self, text: polars.Series) -> polars.Series:
         """The texts as floats, null where they are none."""
+        return self.read(text)[0]
+
+    def read(self, text: polars.Series) -> tuple[polars.Series, bool]:
+        """The texts as floats, null where they are none; and whether all are plain, without any mark."""
         import polars as pl
 
         if self.decimal == ".":
             plain = text.cast(pl.Float64, strict=False)
             if plain.null_count() == text.null_count():
-                return plain
-        return self._without_marks(text).cast(pl.Float64, strict=False)
+                return plain, True
+        return self._without_marks(text).cast(pl.Float64, strict=False), False
 
     def _without_marks(self, text: polars.Series) -> polars.Series:
         """Numbers in the way that programs write them."""
@@ -265,15 +278,18 @@ class NumberForm:
         plain = (
             column.str.replace_all("\u2212", "-", literal=True)
             .str.replace(r"^\((.+)\)$", "-$1")
+            .str.replace(rf"(\d){NO_CENTS}(\s*{MONEY})?$", "$1$2")
             .str.replace(r"^(\d[\d.,]*)-$", "-$1")
             .str.replace(rf"^([+-]?)\s*{MONEY}\s*", "$1")
             .str.replace(rf"\s*(?:{MONEY}|%)$", "")
         )
-        spaced = rf"^[+-]?\d{{1,3}}([{_GROUPS}]\d{{3}})+({comma}\d*)?$"
-        grouped = rf"^[+-]?[1-9]\d{{0,2}}({point}\d{{3}})+({comma}\d*)?$"
+        for exponent, words in MULTIPLES.items():
+            plain = plain.str.replace(rf"(\d)(?:{words})$", f"${{1}}{exponent}")
+        spaced = rf"^[+-]?\d{{1,3}}([{_GROUPS}]\d{{3}})+({comma}\d*)?(e\d)?$"
+        grouped = rf"^[+-]?[1-9]\d{{0,2}}({point}\d{{3}})+({comma}\d*)?(e\d)?$"
         if self.decimal == ".":
             grouped += r"|^[+-]?[1-9]\d?(,\d{2})+,\d{3}(\.\d*)?$"  # lakhs and crores: 12,34,567
-        frame = pl.DataFrame({"t": text}).select(plain)
+        frame = pl.DataFrame({"t": _in_plain_digits(text)}).select(plain)
         frame = frame.select(
             pl.when(column.str.contains(spaced)).then(column.str.replace_all(f"[{_GROUPS}]", "")).otherwise(column)
         )
@@ -283,6 +299,61 @@ class NumberForm:
         if self.decimal == ",":
             frame = frame.select(column.str.replace(",", ".", literal=True))
         return frame.to_series()
+
+
+def _in_plain_digits(text: polars.Series) -> polars.Series:
+    """Texts whose digits and signs are those of ASCII: not full-width, Arabic or Devanagari ones.
+
+    >>> import polars
+    >>> _in_plain_digits(polars.Series(["１２．５", "٣", "9"])).to_list()
+    ['12.5', '3', '9']
+    """
+    if bool((text.str.len_bytes() == text.str.len_chars()).all()):
+        return text
+    return text.str.replace_many([chr(code) for code in _WIDE], list(_WIDE.values()))
+
+
+def marks_of(text: polars.Series) -> frozenset[str]:
+    """What stands beside the numbers of a column: codes of money, `%`, multiples such as `k`; a `share` has no sign.
+
+    >>> import polars
+    >>> sorted(marks_of(polars.Series(["$1.5", "2 €", "3"]))), sorted(marks_of(polars.Series(["5 %", "0.07"])))
+    (['EUR', 'USD'], ['%', 'share'])
+    """
+    import polars as pl
+
+    words = "|".join(MULTIPLES.values())
+    found = pl.DataFrame({"t": text.drop_nulls().unique()}).select(
+        money=pl.col("t").str.extract(f"({MONEY})"),
+        share=pl.col("t").str.contains("%", literal=True),
+        times=pl.col("t").str.extract(rf"\d({words})(?:\s*{MONEY})?$"),
+        bare=pl.col("t").str.contains(r"^[+-]?0?[.,]\d*[1-9]\d*$"),
+    )
+    marks = {_SAME_MONEY.get(sign, sign) for sign in found["money"].drop_nulls().unique().to_list()}
+    marks |= {sign.strip() for sign in found["times"].drop_nulls().unique().to_list()}
+    shares = {sign for sign, there in (("%", found["share"].any()), ("share", found["bare"].any())) if there}
+    return frozenset(marks | shares)
+
+
+def mixed_units(marks: Collection[str]) -> list[str]:
+    """What the numbers of one column are told in, where it is more than one thing; else nothing.
+
+    >>> mixed_units(["EUR", "USD"]), mixed_units(["%", "share"]), mixed_units(["USD", "share"]), mixed_units(["k", "M"])
+    (['EUR', 'USD'], ['%', 'shares of 1'], [], [])
+    """
+    money = sorted(mark for mark in marks if re.fullmatch("[A-Z]{3}", mark))
+    shares = ["%", *money, *(["shares of 1"] if "share" in marks else [])] if "%" in marks else money
+    return shares if len(shares) > 1 else []
+
+
+def multiples_in(marks: Collection[str]) -> dict[str, str]:
+    """The multiples that stand behind numbers, with what they are.
+
+    >>> multiples_in(["k", "M", "USD"])
+    {'M': '1,000,000', 'k': '1,000'}
+    """
+    told = {"e3": "1,000", "e6": "1,000,000", "e9": "1,000,000,000"}
+    return {m: told[e] for m in sorted(marks) for e, words in MULTIPLES.items() if re.fullmatch(words, m)}
 
 
 @dataclass

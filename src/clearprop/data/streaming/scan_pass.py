@@ -52,6 +52,7 @@ from clearprop.data.slips import (
     is_mixed,
     mixed_column,
     mixed_times,
+    require_one_unit,
     shows_number,
     words_among,
 )
@@ -225,6 +226,7 @@ class _ColumnScan:
     words: frozenset[str] = frozenset()
     opening: tuple[str, str] | None = None
     no_time: tuple[str, str] | None = None
+    marks: frozenset[str] = frozenset()
 
     @property
     def kind(self) -> ColumnKind:
@@ -265,7 +267,7 @@ class _ColumnScan:
         self.present += present
 
     def _add_numbers(self, column: Column, before: int, where: Callable[[int], str]) -> None:
-        values = column.values
+        values, self.marks = column.values, self.marks | column.marks
         self.start = float(values[0]) if self.start is None else self.start
         self.counting = self.counting and counts_rows(values, before, self.start)
         present = values[~np.isnan(values)]
@@ -352,6 +354,8 @@ class _ColumnScan:
 
     def require_checked(self) -> None:
         """Raise DataError for infinite numbers, and for numbers with a few texts among them."""
+        if self.kind == "number" and not self.asked:
+            require_one_unit(self.name, self.marks, f"{self.source}, column {self.name!r}")
         if self.kind == "number" and self.infinite is not None:
             value, number, where = self.infinite
             raise infinite_value(self.name, value, number, where)
@@ -430,6 +434,7 @@ class _ColumnScan:
             slip=self.slip or self.opening,
             use=use_of_texts(self.texts.counts or (), self.asked) if text and not self.is_target else "",
             asked=self.choice.asked(self.name),
+            marks=self.marks,
         )
 
     def is_truths(self) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.kinds.time_encoding import TimeEncoding
-from clearprop.data.kinds.times import CLOCK, CLOCKS, DATES, DAY, MONTHS, PIVOT
+from clearprop.data.kinds.times import CLOCK, CLOCKS, DATES, DAY, MONTHS, PIVOT, month_number
 from clearprop.exporting.onnx.graph import GraphBuilder, element_type
 from clearprop.program.types import FLOAT32, FLOAT64
 from clearprop.rules.elementwise import (
@@ -97,7 +97,7 @@ def date_forms(order: str) -> list[str]:
     nothing where no date of training had that form.
 
     >>> len(date_forms("year-first")), len(date_forms("day-first"))
-    (12, 14)
+    (13, 15)
     """
     found = []
     for form in DATES:
@@ -162,7 +162,8 @@ def _week_questions(forms: Sequence[str]) -> Iterator[tuple[str, dict[str, float
 
 def _month_questions(forms: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
     for bit in _BITS:
-        names = "|".join(_beginnings(month) for number, month in enumerate(MONTHS, 1) if number & bit)
+        months = " ".join(month for number, month in enumerate(MONTHS, 1) if number & bit)
+        names = "|".join(map(_beginnings, months.split()))
         yield _of_date([with_group(form, "month_name", f"(?i:{names})") for form in forms]), {"month": float(bit)}
 
 
@@ -197,15 +198,15 @@ def _of_clock(clock: str) -> str:
 
 
 def _beginnings(word: str) -> str:
-    """The first three letters of a word, or more.
+    """The first three letters of a month's name, or more; four where another month begins with three of them.
 
-    >>> _beginnings("june")
-    'jun(?:e)?'
+    >>> _beginnings("june"), _beginnings("juin")
+    ('jun(?:e)?', 'juin')
     """
-    end = ""
-    for letter in reversed(word[3:]):
+    least, end = 3 if month_number(word[:3]) else 4, ""
+    for letter in reversed(word[least:]):
         end = f"(?:{letter}{end})?"
-    return word[:3] + end
+    return word[:least] + end
 
 
 def with_digit(pattern: str, name: str, place: int, bit: int) -> str:
