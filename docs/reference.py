@@ -302,7 +302,7 @@ def _kink(p: Primitive) -> str:
 # ----------------------------------------------------------------------------------------------- command line
 def command_line_page() -> str:
     """Every command with its help, arguments and options: what `--help` prints, as Markdown."""
-    from clearprop.cli.app import COMMANDS, app
+    from clearprop.cli.app import COMMANDS, app, command_named
 
     lines = [
         "# Command line",
@@ -314,8 +314,9 @@ def command_line_page() -> str:
         str(app.info.epilog),
         "",
     ]
-    for command in COMMANDS:
-        lines += [f"## clearprop {command.__name__}", "", *_help_text(command), "", *_options(command), ""]
+    for name in COMMANDS:
+        command = command_named(name)
+        lines += [f"## clearprop {name}", "", *_help_text(command), "", *_options(command), ""]
     return "\n".join(lines)
 
 

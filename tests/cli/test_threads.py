@@ -8,7 +8,7 @@ import pytest
 
 import clearprop as cl
 from clearprop.cli import main
-from clearprop.cli.app import COMMANDS
+from clearprop.cli.app import COMMANDS, command_named
 
 QUICK = ("--epochs", "1", "--hidden", "4", "--batch-size", "60")
 
@@ -21,7 +21,7 @@ def restored():
 
 
 def test_the_commands_that_compute_have_it():
-    without = [c.__name__ for c in COMMANDS if "threads" not in inspect.signature(c).parameters]
+    without = [name for name in COMMANDS if "threads" not in inspect.signature(command_named(name)).parameters]
     assert without == ["export", "config"]
 
 

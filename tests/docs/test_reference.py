@@ -46,8 +46,8 @@ def test_rules_are_shown_as_formulas():
 def test_every_option_of_help_is_on_the_page():
     page = PAGES["command-line.md"]()
     for command in COMMANDS:
-        section = page.split(f"\n## clearprop {command.__name__}\n")[1].split("\n## ")[0]
-        shown = CliRunner().invoke(app, [command.__name__, "--help"], env={"COLUMNS": "400", "NO_COLOR": "1"}).output
+        section = page.split(f"\n## clearprop {command}\n")[1].split("\n## ")[0]
+        shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "400", "NO_COLOR": "1"}).output
         options = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", shown))
         named = {option for option in options if not option.startswith("--no-")} - {"--help"}
         assert {option for option in named if option not in section} == set()

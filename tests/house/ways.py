@@ -33,7 +33,7 @@ b = cl.tensor(1.0, name="b", requires_grad=True)
 y = cl.relu(x @ w + b)
 """
 COMMAND = """
-import clearprop.cli.app, clearprop.cli.train_session
+import clearprop.cli.app, clearprop.cli.train, clearprop.cli.train_session
 import contextlib, io, os, tempfile
 from clearprop.cli import main
 from clearprop.compiler.epoch_loop import NativeLoop

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 from clearprop.cli.exit_codes import MISTAKE
 from clearprop.errors import package_error
+from clearprop.program.processes import without_collector
 
 try:
-    from clearprop.cli.app import main as main
+    with without_collector():
+        from clearprop.cli.app import main as main
 except ModuleNotFoundError as missing:
     _told = package_error(missing, "the command line")
 

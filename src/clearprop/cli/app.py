@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,20 +19,9 @@ from typer.core import TyperCommand
 from typer.main import get_command
 
 from clearprop import __version__
-from clearprop.cli.check import check
-from clearprop.cli.compare import compare
-from clearprop.cli.config import config
-from clearprop.cli.evaluate import evaluate
 from clearprop.cli.exit_codes import DONE, FAULT, INTERRUPTED, MISTAKE
-from clearprop.cli.explain import explain
-from clearprop.cli.export import export
-from clearprop.cli.importance import importance
-from clearprop.cli.lesson import lesson
-from clearprop.cli.predict import predict
-from clearprop.cli.report import report
-from clearprop.cli.sweep import sweep
-from clearprop.cli.train import train
 from clearprop.errors import ArgumentError, ClearpropError, unknown_name
+from clearprop.program.processes import without_collector
 
 NAME = "clearprop"
 _HELP = """Train neural networks on your data, and see how they learn.
@@ -39,28 +29,22 @@ _HELP = """Train neural networks on your data, and see how they learn.
 Start with `clearprop train digits`, or with a CSV file: `clearprop train houses.csv`."""
 _EPILOG = """Exit codes: 0 done, 1 a fault of clearprop, 2 a mistake in what was asked, 130 interrupted."""
 
-app = typer.Typer(
-    name=NAME,
-    help=_HELP,
-    epilog=_EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+COMMANDS = (
+    "train",
+    "predict",
+    "evaluate",
+    "explain",
+    "importance",
+    "compare",
+    "sweep",
+    "report",
+    "export",
+    "lesson",
+    "check",
+    "config",
 )
-_DECLARED: tuple[Callable[..., Any], ...] = (
-    train,
-    predict,
-    evaluate,
-    explain,
-    importance,
-    compare,
-    sweep,
-    report,
-    export,
-    lesson,
-    check,
-    config,
-)
+"""The subcommands: each is a function of its name in the module of its name, which is loaded when it is asked for."""
+_WITHOUT_THREADS = ("sweep", "export", "config")
 _Threads = Annotated[
     str | None,
     typer.Option("--threads", metavar="N", help="The most threads to use; by default one for each processor."),
@@ -87,7 +71,14 @@ def with_threads(command: Callable[..., int]) -> Callable[..., int]:
     return call
 
 
-COMMANDS = tuple(command if command in (sweep, export, config) else with_threads(command) for command in _DECLARED)
+def command_named(name: str) -> Callable[..., int]:
+    """The function behind a subcommand.
+
+    >>> command_named("predict").__name__
+    'predict'
+    """
+    command: Callable[..., int] = getattr(import_module(f"clearprop.cli.{name}"), name)
+    return command if name in _WITHOUT_THREADS else with_threads(command)
 
 
 class EachOnce(TyperCommand):
@@ -120,8 +111,31 @@ def _twice(parameter: Any, ctx: Any) -> ArgumentError:
     )
 
 
-for command in COMMANDS:
-    app.command(cls=EachOnce)(command)
+def app_of(names: Sequence[str]) -> typer.Typer:
+    """The application with these subcommands.
+
+    >>> [command.callback.__name__ for command in app_of(["check", "config"]).registered_commands]
+    ['check', 'config']
+    """
+    made = typer.Typer(
+        name=NAME,
+        help=_HELP,
+        epilog=_EPILOG,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+    )
+    made.callback(invoke_without_command=True)(_start)
+    for name in names:
+        made.command(cls=EachOnce)(command_named(name))
+    return made
+
+
+def __getattr__(name: str) -> Any:
+    """`app`, the application with all subcommands, which are loaded for it."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return app_of(COMMANDS)
 
 
 def _version(asked: bool) -> None:
@@ -130,7 +144,6 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(invoke_without_command=True)
 def _start(
     context: typer.Context,
     version: Annotated[
@@ -146,7 +159,10 @@ def main(args: Sequence[str] | None = None) -> int:
     _open_streams()
     given = sys.argv[1:] if args is None else list(args)
     try:
-        code = get_command(app)(given, prog_name=NAME, standalone_mode=False)
+        asked = given[:1] if given[:1] and given[0] in COMMANDS else COMMANDS  # start-up time: most need one command
+        with without_collector():
+            command = get_command(app_of(asked))
+        code = command(given, prog_name=NAME, standalone_mode=False)
         sys.stdout.flush()  # here a full disk can still be told, and at the end of the process no more
         return code if isinstance(code, int) else DONE
     except ClearpropError as mistake:

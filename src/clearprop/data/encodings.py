@@ -165,7 +165,9 @@ class CategoryEncoding:
         values = as_category(column).values
         index: dict[str | None, int] = {level: i for i, level in enumerate(self.levels)}
         index[None] = len(self.levels)
-        codes = np.fromiter((index.get(value, -1) for value in values), dtype=np.intp, count=len(values))
+        items = values.tolist()
+        known = {value: index.get(value, -1) for value in set(items)}  # each once: many rows have few levels
+        codes = np.fromiter(map(known.__getitem__, items), dtype=np.intp, count=len(items))
         if (codes == -1).any():
             findings.unseen[self.name] = dict(Counter(values[codes == -1].tolist()))
         if (codes == index[None]).any():
@@ -330,8 +332,9 @@ class ClassTarget:
         """
         index = {name: i for i, name in enumerate(self.classes)}
         values = as_category(column).values
-        known = {name: index.get(name, self._by_value(name)) for name in set(values.tolist())}
-        codes = np.fromiter((known[value] for value in values), dtype=np.int64, count=len(values))
+        items = values.tolist()
+        known = {name: index.get(name, self._by_value(name)) for name in set(items)}
+        codes = np.fromiter(map(known.__getitem__, items), dtype=np.int64, count=len(items))
         if (codes < 0).any():
             row = int(np.argmax(codes < 0))
             raise DataError(

@@ -429,9 +429,10 @@ def class_codes(table: Table) -> RowNumbers:
 
 def _places_in_order(texts: NDArray[Any]) -> RowNumbers:
     """The place of each text among the different ones in their order."""
-    met: dict[Any, int] = {}
-    codes = np.fromiter((met.setdefault(text, len(met)) for text in texts), np.intp, len(texts))
-    return np.unique(np.array([*met], dtype=str), return_inverse=True)[1].astype(np.intp)[codes]
+    items = texts.tolist()
+    different = list(dict.fromkeys(items))
+    places = np.unique(np.array(different, dtype=str), return_inverse=True)[1]
+    return np.fromiter(map(dict(zip(different, places.tolist(), strict=True)).__getitem__, items), np.intp, len(items))
 
 
 def _check_own_classes(table: Table, codes: RowNumbers, train: RowNumbers, rows: RowNumbers, part: str) -> None:

@@ -390,9 +390,9 @@ class Cells:
         import polars as pl
 
         if kind == "number":
-            values = self._numbers.to_numpy().copy()
+            values = self._numbers.to_numpy()
         elif kind == "boolean":
-            values = (self.text.str.to_lowercase() == "true").cast(pl.Float64).to_numpy().copy()
+            values = (self.text.str.to_lowercase() == "true").cast(pl.Float64).to_numpy()
         else:
             values = self.text.to_numpy()
         spelling = self.text.to_numpy() if spelled and kind != "category" else None
