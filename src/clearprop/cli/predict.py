@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -43,6 +43,18 @@ def predict(
         typer.Option(metavar="COLS", help="Further columns of DATA to write, with commas between them."),
     ] = None,
     fill: Fill = None,
+    length: Annotated[
+        int | None, typer.Option(metavar="N", help="Of a run of text: how many characters or words to write (500).")
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            metavar="T", help="Of a run of text: 1 draws as it foretells, less what is likelier, 0 the likeliest."
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Of a run of text: what is drawn depends on it (0).")
+    ] = None,
     interval: Annotated[
         float | None,
         typer.Option(metavar="LEVEL", help="Write the ends between which a number lies with this probability: 0.9."),
@@ -53,7 +65,7 @@ def predict(
     ] = True,
     **form: str | None,
 ) -> int:
-    """Predict with a run: one line of CSV per row of DATA.
+    """Predict with a run: one line of CSV per row of DATA; a run of text writes on from where DATA ends.
 
     Columns are encoded as in training: their order does not matter, further columns are ignored, and values that
     training did not meet are reported on stderr.  Columns that tell rows apart are written, too.
@@ -66,6 +78,8 @@ def predict(
 
     * `clearprop predict runs/houses-1 neu.csv --delimiter ';' --decimal , --fill garden`
 
+    * `clearprop predict runs/plays-1 beginning.txt --length 300 --temperature 0.8`
+
     * `mpiexec -n 4 clearprop predict runs/houses-1 many.parquet -o predicted.csv`
     """
 
@@ -73,7 +87,16 @@ def predict(
         lead: Decide = decide_alone if world is None else world.lead
         if out is not None and not overwrite:
             lead(lambda: require_new(out))
-        given = load(run), quote_formulas, words_of(keep), form_words(fill, form), interval
+        loaded = load(run)
+        drawing = {"length": length, "temperature": temperature, "seed": seed}
+        if loaded.config.settings.unit is not None:
+            from clearprop.cli.written_text import write_text  # start-up time: tables do without
+
+            others = {"--keep": keep, "--fill": fill, "--interval": interval}
+            with given_data(data, world) as source:
+                return write_text(loaded, source, out, drawing, others, form, data)
+        _require_no_drawing(drawing, run)
+        given = loaded, quote_formulas, words_of(keep), form_words(fill, form), interval
         with given_data(data, world) as source:
             if world is None:
                 _write_out(out, lambda file: write_predictions(given[0], source, file, *given[1:]))
@@ -82,6 +105,19 @@ def predict(
         return DONE
 
     return on_all_ranks(work) if launched_processes() > 1 else work(None)
+
+
+def _require_no_drawing(drawing: Mapping[str, object], run: Path) -> None:
+    """Raise ArgumentError for options of what is written on, where a table is predicted."""
+    for name, value in drawing.items():
+        if value is not None:
+            raise ArgumentError(
+                f"--{name} is for a run of text",
+                expected="a run of clearprop train --unit char, or no such option",
+                got=f"--{name} {value}, and {run}, which predicts rows",
+                where=f"--{name}",
+                try_=f"clearprop predict {run} DATA",
+            )
 
 
 def _write_out(out: Path | None, write: Callable[[BinaryIO], list[str]]) -> None:

@@ -26,7 +26,7 @@ from clearprop.cli.exit_codes import DONE, INTERRUPTED, MISTAKE
 from clearprop.cli.standard_input import NAME, given_data
 from clearprop.data.parts import batches_in, rows_in
 from clearprop.data.readers.formats import DATA_FILE
-from clearprop.data.readers.reading import READING, Reading
+from clearprop.data.readers.reading import READING_TEXT, Reading
 from clearprop.data.readers.sources import BUNDLED, default_memory
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.sharers import ALONE
@@ -285,7 +285,7 @@ class Session:
     def _read(self, source: str, settings: Settings, memory: int | None, before: Path | None) -> Prepared:
         """The data; on a terminal a line says meanwhile what is being done."""
         asked = (settings.target, settings.task, settings.val, settings.test, settings.seed, memory)
-        reading = Reading.from_words(**{name: getattr(settings, name) for name in READING})
+        reading = Reading.from_words(**{name: getattr(settings, name) for name in READING_TEXT})
         reading = reading if before is None else as_in_training(reading, RunFolder(before))
         ranks = ALONE if self.world is None else self.world.machine
         if self.json:
@@ -323,7 +323,8 @@ def _tell_plan(job: Job, asked: Mapping[str, Any], full: Settings) -> None:
     extra += f", dropout {full.dropout:g}" if full.dropout else ""
     extra += f", augmented by {full.augment}" if full.augment else ""
     network = _network_text(job, full)
-    say(console, f"network   {network}, {full.activation}{extra}: {nn.parameter_count(job.model):,} parameters")
+    act = "" if full.unit is not None else f", {full.activation}"
+    say(console, f"network   {network}{act}{extra}: {nn.parameter_count(job.model):,} parameters")
     penalty = f", l2 {full.l2:g}" if full.l2 else ""
     wait = f", until {full.patience} without a better validation loss" if full.patience else ""
     rule = rule_text(full)
@@ -343,6 +344,8 @@ def _network_text(job: Job, full: Settings) -> str:
     """The sizes of the network, from its inputs to its outputs."""
     outputs = [layer.weight.shape[1] for layer in job.model.layers if isinstance(layer, nn.Dense)]
     inputs = job.data.told["features"]
+    if full.unit is not None:
+        inputs = f"{full.model}, {outputs[-1]}"
     if full.model == "conv":
         height, width, channels = job.model.layers[0].shape
         inputs = f"{height} × {width} × {channels}, convolutions"

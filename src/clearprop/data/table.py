@@ -155,6 +155,14 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
     >>> table.task, [column.name for column in table.features]
     ('regression', ['x[0]'])
     """
+    if reading.unit is not None:
+        raise ArgumentError(
+            "running text has no rows that could be divided anew",
+            expected="one training, without --folds and --members",
+            got=f"--unit {reading.unit}",
+            where="--unit",
+            try_=f"clearprop train {source} --unit {reading.unit}",
+        )
     frame = read(source, target=target, reading=with_spelled_targets(reading.with_spelled_divider(), target))
     reading.columns.require_known(frame.names, frame.source)
     names, target_note = choose_targets(frame, target, reading.columns)

@@ -179,9 +179,8 @@ def prepare(
             got=f"validation={validation}",
             where=user_line(),
         )
-    held, tested = (
-        None if pair is None else as_pair(pair, what) for pair, what in ((validation, "validation"), (test, "test"))
-    )
+    held = None if validation is None else as_pair(validation, "validation")
+    tested = None if test is None else as_pair(test, "test")
     return Prepared(data, held, tested, source=type(data).__name__)
 
 
@@ -245,8 +244,7 @@ def _with_weights(
     """A part that is given as `(x, y)` or `(x, y, weight)`."""
     if not isinstance(part, tuple | list) or len(part) != 3:
         return None if part is None else as_pair(part, what, columns, labels), None
-    given, target, weight = part
-    pair = as_pair((given, target), what, columns, labels)
+    pair, weight = as_pair(part[:2], what, columns, labels), part[2]
     return pair, scaled_weights(weight, len(pair[0]), what)
 
 
@@ -343,9 +341,7 @@ def _hold_out(parts: Prepared, fraction: float, seed: int, dtype: Any) -> Prepar
     places = {"training": kept, "validation": aside}
     rows = {name: SourceRows(chosen) for name, chosen in places.items()}
     weight = parts.weights.get("training")
-    own = (
-        {} if weight is None else {name: scaled_weights(weight[rows], len(rows), name) for name, rows in places.items()}
-    )
+    own = {} if weight is None else {n: scaled_weights(weight[r], len(r), n) for n, r in places.items()}
     weights = {**parts.weights, **own}
     train, held_out = ((rows_as(x, chosen, dtype), y[chosen]) for chosen in (kept, aside))
     return replace(parts, train=train, validation=held_out, rows=rows, weights=weights)
@@ -376,7 +372,7 @@ def from_source(
     >>> prepared.train[0].shape, prepared.told["classes"]
     ((120, 4), ['setosa', 'versicolor', 'virginica'])
     """
-    if memory is not None and needs_streaming(source, memory, reading.encoding):
+    if reading.unit is None and memory is not None and needs_streaming(source, memory, reading.encoding):
         _require_single(member, str(source))
         shares = (validation, test)
         found = stream_table(Path(source), str(source), target, task, *shares, seed, memory, watch, reading, ranks)
@@ -436,6 +432,10 @@ def _from_frame(
     reading: Reading,
     member: int = 1,
 ) -> Prepared:
+    if reading.unit is not None:
+        from clearprop.data.running_text import text_parts  # start-up time: tables do without
+
+        return Prepared(**text_parts(data, reading, validation, test))
     table = load_table(data, target, task, reading)
     shares = [part if isinstance(part, float) else 0.0 for part in (validation, test)]
     return from_parts(table, split_table(table, shares[0], shares[1], seed, member), reading, validation, test)

@@ -33,6 +33,8 @@ def _missed_row(run: Run, held: Held, row: int, loss: float) -> str:
         f"{html_text(_answer(run, held, row))}</h3>\n"
     )
     told = f"<p>Its loss is {number_text(loss)}.</p>\n"
+    if held.x.dtype.kind != "f":  # characters or words by their numbers: there is no slope along them
+        return head + told
     try:
         found, what = _explain_answer(run, held, row)
     except ValueError:  # an ArgumentError of a layer that single rows do not pass

@@ -29,6 +29,10 @@ STEPS, BINS = 8, 10
 """At so many steps the sizes of gradients and updates are taken; so many bins of confidence are compared."""
 
 
+MOST_SHARES = 10_000_000
+"""Of rows whose every step is an answer so many are judged that there are at most so many probabilities."""
+
+
 @dataclass(frozen=True, eq=False)
 class Held:
     """The rows that a report judges by, with the network's outputs for them, as float64.
@@ -98,7 +102,15 @@ def held_rows(run: Run, data: Prepared, train: Part | None) -> Held | None:
     total = rows_in(rows)
     places = np.arange(total) if isinstance(rows, tuple) else rows.spread(MOST_ROWS)
     x, y = rows if isinstance(rows, tuple) else rows.sample(MOST_ROWS)
+    each_step = x.shape[1] if y.ndim > 1 and run.config.settings.unit is not None else 1
+    if each_step > 1:  # every step of a row is an answer, and stands for itself
+        most = max(MOST_SHARES // (each_step * len(run.class_names)), 1)
+        places = np.unique(np.linspace(0, total - 1, min(most, total)).astype(np.intp))
+        x, y, total = x[places], y[places], total * each_step
     outputs = _comparable(run, np.asarray(run.outputs(x), dtype=np.float64))
+    if each_step > 1:
+        x, places = (np.repeat(a, each_step, axis=0) for a in (x, places))
+        outputs, y = outputs.reshape(len(x), -1), y.reshape(-1)
     classes, wide = _classes(run, outputs), outputs.reshape(len(x), -1)
     labels = wide.shape[1] if is_binary(run.config.settings.loss) and wide.shape[1] > 1 else 0
     named = run.target_names if len(run.target_names) == labels else ()

@@ -26,6 +26,7 @@ from clearprop.runs.settings import (
     REDUCTIONS,
     SCHEDULES,
     SUITED,
+    UNITS,
     Settings,
     declaration_of,
     default_of,
@@ -184,7 +185,7 @@ def _value_text(value: Any) -> str:
 
 def _check_names(asked: Mapping[str, Any], given: Mapping[str, Any], file: Path | None) -> None:
     choices = {"task": ("auto", "classification", "regression"), "activation": hidden_activations(), "recipe": RECIPES}
-    choices |= {"reduce": REDUCTIONS, "model": MODELS, "schedule": SCHEDULES}
+    choices |= {"reduce": REDUCTIONS, "model": MODELS, "schedule": SCHEDULES, "unit": UNITS}
     for name, known in choices.items():
         if name in asked and asked[name] not in known:
             raise unknown_name(name, asked[name], known, where=place(name, given, file))

@@ -115,6 +115,27 @@ class DataSettings:
         range=SHARE,
         metavar="SHARE",
     )
+    unit: str | None = data_setting(
+        None,
+        "DATA is running text, of which what comes next is learned: char, by characters, or word.",
+        "char or word",
+        "char",
+        metavar="WORD",
+        kept=True,
+        absent=True,
+        since="0.2",
+    )
+    context: int = data_setting(
+        128,
+        "From up to so many characters or words before it each is foretold (128).",
+        WHOLE,
+        "128",
+        range=Range(1, 65_537, "]", whole=True),
+        metavar="N",
+        fit="128",
+        kept=True,
+        since="0.2",
+    )
     encoding: str | None = data_setting(
         None,
         "The encoding of a text file; by default what it shows.",

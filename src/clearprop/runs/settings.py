@@ -34,8 +34,10 @@ LARGEST_LAYER = 65_536
 """The most units of a hidden layer."""
 REDUCTIONS = ("exact", "fast")
 """How processes may add gradients."""
-MODELS = ("mlp", "conv")
+MODELS = ("mlp", "conv", "transformer", "lstm")
 """The networks that settings describe."""
+UNITS = ("char", "word")
+"""What running text may be read by."""
 SCHEDULES = ("constant", "cosine", "one_cycle")
 """How a learning rate may move."""
 RECIPES = ("plain", "default", "best")
@@ -52,15 +54,16 @@ class Settings(DataSettings):
 
     model: str = setting(
         "mlp",
-        "The network: mlp, dense layers (the default), or conv, convolutions for images.",
-        "mlp or conv",
+        "The network: mlp, dense layers; conv, convolutions for images; for text transformer or lstm.",
+        "mlp, conv, transformer or lstm",
         "conv",
         panel=NETWORK,
         metavar="NAME",
+        suits=True,
     )
     hidden: tuple[int, ...] = setting(
         (),
-        "The sizes of the hidden layers: 64,64; of conv the channels of its convolutions.",
+        "The sizes of the hidden layers: 64,64; of conv the channels of its convolutions, of transformer its blocks.",
         f"sizes from 1 to {LARGEST_LAYER:,}, with commas between them",
         "64,64",
         panel=NETWORK,

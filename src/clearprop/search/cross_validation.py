@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from clearprop.data.columns import as_category, in_digits
 from clearprop.data.folds import Fold, deal_folds
-from clearprop.data.readers.reading import READING, Reading
+from clearprop.data.readers.reading import READING_TEXT, Reading
 from clearprop.data.table import Table, load_table, path_of
 from clearprop.data.training_data import Prepared, from_parts
 from clearprop.errors import ArgumentError, RunError, checked_call, checked_methods, unknown_name, user_line
@@ -249,7 +249,7 @@ def plan_folds(data: Any, given: Mapping[str, Any], folds: int, repeats: int) ->
             try_="--folds alone",
         )
     named = asked.get("data") if data is None else data
-    reading = Reading.from_words(**{name: asked.get(name, default_of(name)) for name in READING})
+    reading = Reading.from_words(**{name: asked.get(name, default_of(name)) for name in READING_TEXT})
     task = task_under(asked.get("task", default_of("task")), asked.get("loss"))
     table = load_table(named, asked.get("target"), task, reading)
     seed, validation = (asked.get(name, default_of(name)) for name in ("seed", "val"))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.data.parts import SplitTable, split_table
-from clearprop.data.readers.reading import READING, Reading
+from clearprop.data.readers.reading import READING_TEXT, Reading
 from clearprop.data.table import Table, load_table, path_of
 from clearprop.data.training_data import Prepared, from_members, from_parts
 from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
@@ -124,7 +124,7 @@ def plan_ensemble(data: Any, given: Mapping[str, Any], extent: Extent) -> Ensemb
     """Read the table.  Raises ArgumentError and DataError for what does not fit together."""
     asked = settings_from({name: value for name, value in given.items() if value is not None})
     named = asked.get("data") if data is None else data
-    reading = Reading.from_words(**{name: asked.get(name, default_of(name)) for name in READING})
+    reading = Reading.from_words(**{name: asked.get(name, default_of(name)) for name in READING_TEXT})
     task = task_under(asked.get("task", default_of("task")), asked.get("loss"))
     if asked.get("target_transform") == "quantile":
         raise ArgumentError(

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from clearprop.data.readers.reading import READING, Reading
+from clearprop.data.readers.reading import READING_TEXT, Reading
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared, from_source
 from clearprop.errors import RunError
@@ -34,7 +34,7 @@ def data_for(settings: Settings, source: Any = None) -> Prepared:
 
     Raises DataError or ArgumentError for data that cannot be learned from.
     """
-    reading = Reading.from_words(**{name: getattr(settings, name) for name in READING})
+    reading = Reading.from_words(**{name: getattr(settings, name) for name in READING_TEXT})
     task = task_under(settings.task, settings.loss)
     named = settings.data if source is None else source
     shares = settings.val, settings.test

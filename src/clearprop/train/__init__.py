@@ -4,7 +4,8 @@ The way of a run: `fitting` (`cl.fit`) or the command line come to a `job` by `p
 folder and lets the `training_loop` take `batches` through the `step`, run by an `executor`; `run` is what is left, and
 `loading` brings it back.
 
-Open to other folders beside the names here: `ensembles`, which a single run does without.
+Open to other folders beside the names here: `ensembles`, which a single run does without, and
+`text_writing`.
 """
 
 from clearprop.train.answers import class_probabilities as class_probabilities

@@ -27,7 +27,7 @@ from clearprop.optim.inspection import parse, require_transform
 from clearprop.program.processes import is_one_of_several
 from clearprop.runs.folder import RunFolder
 from clearprop.runs.setting_checks import check_arguments, out_of_range, patience_needs_validation
-from clearprop.runs.settings import REDUCTIONS, Settings
+from clearprop.runs.settings import MODELS, REDUCTIONS, UNITS, Settings
 from clearprop.train.array_alignment import dtype_of
 from clearprop.train.calibration import checked_calibration
 from clearprop.train.interrupts import TrainingInterrupted
@@ -36,7 +36,15 @@ from clearprop.train.loading import as_in_training, with_weights_of
 from clearprop.train.metrics import METRICS, chosen_among, find_loss, find_metrics, suitable_measures
 from clearprop.train.narration import Narrator
 from clearprop.train.notebook import notebook_events
-from clearprop.train.planning import job_for, recipe, tailor_optimizer, text_of_groups, text_of_patterns
+from clearprop.train.planning import (
+    job_for,
+    network_for,
+    recipe,
+    tailor_optimizer,
+    text_of_groups,
+    text_of_patterns,
+    with_defaults,
+)
 from clearprop.train.run import Run
 from clearprop.train.suitable_loss import sizes_for, suitable_loss
 from clearprop.train.target_choice import choose_data
@@ -91,6 +99,8 @@ def fit(
     decimal: str | None = None,
     header: str | bool | None = None,
     target_transform: str = "none",
+    unit: str | None = None,
+    context: int = 128,
     out: str | Path | None = None,
     resume: str | Path | None = None,
     checkpoint_seconds: float = 10.0,
@@ -103,7 +113,8 @@ def fit(
     """Train a network by mini-batches; `model` itself is not changed.
 
     `model` is a network, `cl.nn.mlp(hidden=[64, 64])`, whose inputs and outputs the data decide, or
-    `cl.nn.mlp("auto")`, of which they decide all sizes; `cl.fit(data)` alone takes the last.
+    `cl.nn.mlp("auto")`, of which they decide all sizes; `cl.fit(data)` alone takes the last.  The names "conv"
+    (images), "transformer" and "lstm" (running text in a file) stand for the networks of `clearprop train --model`.
 
     `data` is a pair of arrays `(x, y)`, a data frame (a lazy one, too), columns by name or the path of a file (its last
     column, or `target`, is learned, or several of one kind: ["height", "weight"]; columns are encoded as `clearprop
@@ -159,6 +170,8 @@ def fit(
     target_transform  what is learned of a target of numbers of a table: "none", the target itself; "log", which is
                 log(1 + y), or "quantile", normal scores, for long tails; "auto", what is clearly best on the validation
                 rows if the target is skewed.  Predictions, metrics and intervals are in the unit of the data
+    unit        "char" or "word": the file is running text, of which what comes next is learned, each from up to
+                `context` before it; as `clearprop train --unit` does it
     out         a new folder for the run (config, weights, history, checkpoints); None writes nothing
     resume      the folder of an interrupted or finished run that is continued, with the same model, data and settings
     checkpoint_seconds  save after an epoch if the last time is so long ago; 0 saves after every epoch
@@ -205,6 +218,7 @@ def fit(
     )  # fmt: skip
     weight = None if isinstance(sample_weight, str) else sample_weight
     before, reading = None if resume is None else Path(resume), Reading.from_words(**words)
+    reading = replace(reading, **_text_words(unit, context))
     reading = reading if before is None else as_in_training(reading, RunFolder(before))
     if not isinstance(task, str):
         raise unknown_name("task", task, ("auto", "classification", "regression"), user_line())
@@ -219,6 +233,9 @@ def fit(
     prepared = read("none" if to_choose else target_transform)
     usual = _suitable_metrics(prepared, before, loss) if metrics is None else metrics
     measures = find_metrics(chosen_among(usual, metric))
+    if isinstance(model, str) or (isinstance(model, UnsizedMLP) and unit is not None):
+        asked = {"model": model if isinstance(model, str) else "transformer", "seed": seed, "unit": unit}
+        model = network_for(with_defaults({**asked, "context": context}, prepared), prepared)
     if isinstance(model, UnsizedMLP):
         model = _size_network(model, prepared, loss)
     _require_rising(model, several_quantiles_of(loss))
@@ -244,6 +261,8 @@ def fit(
         accumulate=accumulate,
         ema=ema if ema is None else float(ema),
         shuffle=bool(shuffle),
+        unit=unit,
+        context=context,
         seed=seed,
     )
     if to_choose:
@@ -354,6 +373,14 @@ def _model_and_data(model: Any, data: Any) -> tuple[Any, Any]:
     return _network(model), data
 
 
+def _text_words(unit: Any, context: Any) -> dict[str, Any]:
+    """What is said of running text, checked; nothing for a table.  Raises ArgumentError."""
+    if unit is not None and (not isinstance(unit, str) or unit not in UNITS):
+        raise unknown_name("unit", unit, UNITS, user_line())
+    check_arguments({"context": context})
+    return {} if unit is None else {"unit": unit, "context": context}
+
+
 def _size_network(model: UnsizedMLP, data: Prepared, loss: Any) -> Any:
     """The network for the data; the recipe for so many rows gives hidden layers that were left open."""
     if model.hidden is None:
@@ -377,13 +404,13 @@ def _require_rising(model: Any, quantiles: Sequence[float]) -> None:
 
 
 def _floats_of(model: Any) -> Any:
-    """The dtype in which a network takes floats; one that is still to be sized takes float32."""
-    return np.dtype(np.float32) if isinstance(model, UnsizedMLP) else dtype_of(model)
+    """The dtype in which a network takes floats; one that is still to be sized, or has a name alone, takes float32."""
+    return np.dtype(np.float32) if isinstance(model, UnsizedMLP | str) else dtype_of(model)
 
 
 def _network(model: Any) -> Any:
-    if isinstance(model, UnsizedMLP):
-        return model
+    if isinstance(model, UnsizedMLP) or (isinstance(model, str) and model in MODELS):
+        return nn.mlp(AUTO) if model == "mlp" else model
     if not isinstance(model, nn.Module) or not model.parameters():
         raise ArgumentError(
             "fit trains a network",

@@ -11,6 +11,8 @@ from clearprop.data.readers.reading import words_of
 from clearprop.errors import ArgumentError, ClearpropError
 from clearprop.runs.settings import Settings
 
+FEW = 20_000
+"""Below FEW images of the training part, batches are smaller and epochs more."""
 SHIFT = 2
 """By so many pixels images are shifted where nothing else is said."""
 
@@ -70,3 +72,22 @@ def augmentations(text: str | None) -> Iterator[Any]:
                 where="--augment",
                 try_="--augment shift:2,flip",
             )
+
+
+def images_recipe(rows: int) -> Settings:
+    """What suits so many images of the training part: convolutions, and a rate that rises and falls.
+
+    >>> images_recipe(60_000).hidden, images_recipe(1_000).epochs
+    ((32, 64), 30)
+    """
+    few = rows < FEW
+    return Settings(
+        hidden=(32, 64),
+        activation="relu",
+        dropout=0.3,
+        optimizer="adamw",
+        lr=3e-3 if few else 5e-3,
+        schedule="one_cycle",
+        epochs=30 if few else 10,
+        batch_size=32 if few else 128,
+    )

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from clearprop import optim
 from clearprop.data.parts import split_table
-from clearprop.data.readers.reading import READING, Reading
+from clearprop.data.readers.reading import READING_TEXT, Reading
 from clearprop.data.table import load_table
 from clearprop.data.training_data import Prepared, from_members, from_source
 from clearprop.errors import ArgumentError, ClearpropError, RunError, checked_call, user_line
@@ -239,9 +239,9 @@ def data_again(config: Config, folder: RunFolder) -> Prepared:
         kind = kinds[name]
         if not isinstance(value, kind):
             refuse("the run's config", f"a value of type {kind} for {name}", repr(value)[:60], where)
-    words = {name: command.get(name) for name in READING}
+    words = {name: command.get(name) for name in READING_TEXT}
     for name, word in words.items():
-        if not isinstance(word, str | None):
+        if not isinstance(word, int if name == "context" else str | None):
             refuse("the run's config", f"a text for {name}", repr(word)[:60], where)
     reading = as_in_training(Reading.from_words(**words), folder)
     if command.get("members") is None:

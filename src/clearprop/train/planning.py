@@ -154,12 +154,13 @@ FEW = 500
 
 def with_defaults(asked: Mapping[str, Any], data: Prepared) -> Settings:
     """The settings that were asked for, with what suits the data in place of those that were not."""
-    assert data.preprocessing is not None
+    if data.preprocessing is None:
+        return _text_defaults(asked, data)
     classes = data.preprocessing.of_classes
     of_images = asked.get("model") == "conv"
     named = asked.get("recipe", default_of("recipe"))
     rows = rows_in(data.table)
-    chosen = images_recipe(rows) if of_images else recipe(rows, named, classes)
+    chosen = _images_recipe(rows) if of_images else recipe(rows, named, classes)
     suits = {name: getattr(chosen, name) for name in SUITED}
     suits["loss"], suits["metrics"] = suitable_measures(data.preprocessing, asked.get("loss"))
     suits["metrics"] = chosen_among(suits["metrics"], asked.get("metric", "loss"))
@@ -172,6 +173,21 @@ def with_defaults(asked: Mapping[str, Any], data: Prepared) -> Settings:
     transform = data.preprocessing.target_transform
     learned = {"target_transform": "none" if transform is None else transform.name}
     return Settings(**{**suits, **asked, **learned})
+
+
+def _text_defaults(asked: Mapping[str, Any], data: Prepared) -> Settings:
+    """The same for running text."""
+    from clearprop.train.text_networks import text_recipe  # start-up time: tables do without
+
+    chosen = text_recipe(rows_in(data.table), asked.get("model", "transformer"))
+    suits: dict[str, Any] = {name: getattr(chosen, name) for name in SUITED}
+    return Settings(**{**suits, "loss": "cross_entropy", "metrics": ("accuracy",), **asked})
+
+
+def _images_recipe(rows: int) -> Settings:
+    from clearprop.train.image_networks import images_recipe  # start-up time: few networks have convolutions
+
+    return images_recipe(rows)
 
 
 def transform_asked(asked: Mapping[str, Any]) -> str:
@@ -267,8 +283,15 @@ def network_for(settings: Settings, data: Prepared) -> Any:
     With pieces, numbers are clipped softly and cut at the quantiles of the training part before a multilayer
     perceptron.  Where the loss learns several quantiles there is an output for each, and they rise.
     """
+    if settings.unit is not None:
+        from clearprop.train.text_networks import network_for_text  # start-up time: tables do without
+
+        assert data.labels is not None
+        return network_for_text(settings, len(data.labels.target.classes))
     fitted = data.preprocessing
     assert fitted is not None
+    if settings.model in ("transformer", "lstm"):
+        raise _only_for_text(settings.model)
     quantiles = several_quantiles_of(settings.loss)
     behind = (nn.Increasing(len(quantiles)),) if quantiles else ()
     outputs = len(quantiles) or fitted.outputs
@@ -285,6 +308,16 @@ def network_for(settings: Settings, data: Prepared) -> Any:
     _require_buildable(sizes)
     network = nn.mlp(sizes, settings.activation, seed=settings.own_seed, dropout=settings.dropout)
     return nn.Sequential(*front, *network.layers, *behind) if front or behind else network
+
+
+def _only_for_text(model: str) -> ArgumentError:
+    return ArgumentError(
+        f"{model} reads running text",
+        expected=f"--model {model} with --unit char or --unit word, or --model mlp for a table",
+        got=f"--model {model}, and no --unit",
+        where="--model",
+        try_=f"--model {model} --unit char",
+    )
 
 
 def _only_for_images(option: str, value: object) -> ArgumentError:
@@ -394,25 +427,6 @@ def written_optimizer(optimizer: Any) -> dict[str, object] | None:
         return written
     except ArgumentError:
         return None
-
-
-def images_recipe(rows: int) -> Settings:
-    """What suits so many images of the training part: convolutions, and a rate that rises and falls.
-
-    >>> images_recipe(60_000).hidden, images_recipe(1_000).epochs
-    ((32, 64), 30)
-    """
-    few = rows < LARGE
-    return Settings(
-        hidden=(32, 64),
-        activation="relu",
-        dropout=0.3,
-        optimizer="adamw",
-        lr=3e-3 if few else 5e-3,
-        schedule="one_cycle",
-        epochs=30 if few else 10,
-        batch_size=32 if few else 128,
-    )
 
 
 def recipe(rows: int, name: str = "default", classes: bool = True) -> Settings:

@@ -324,7 +324,8 @@ def _ragged_error(row: list[str], header: tuple[str, ...], source: str, line: in
         expected=f"{quantity(len(header), 'field')}, as in the header",
         got=f"{quantity(len(row), 'field')}: {name_list(row, 6)}",
         where=f"{source}:{line}",
-        try_="put a field that contains the separator in quotes, fill the row up, or delete a title or a note",
+        try_="put a field that contains the separator in quotes, fill the row up, or delete a title or a note"
+        + ("; for running text --unit char" if source.endswith(".txt") else ""),
     )
 
 

@@ -71,7 +71,7 @@ def plain_text(path: Path, source: str, encoding: str | None = None, habit: str 
 
 @lru_cache(maxsize=2)  # a file is opened several times, for the same text
 def _plain_text(path: Path, source: str, encoding: str | None, habit: str | None, _stamp: tuple[int, ...]) -> PlainText:
-    try:
+    with _told_damage(source, encoding, DATA_FILE):
         if holds_workbook(path):
             return _as_written(lambda out: write_excel_as_csv(path, out, source))
         packed = _packing(path)
@@ -87,6 +87,35 @@ def _plain_text(path: Path, source: str, encoding: str | None, habit: str | None
         if not (packed or returns or comments) and found in ("utf-8", "utf-8-sig"):
             return PlainText(path)
         return _rewritten(path, source, found, returns, comments)
+
+
+def whole_text(path: Path, source: str, most: int, encoding: str | None = None) -> str:
+    """The characters of a file, unpacked and decoded as by `plain_text`, its lines ended by line feeds; else as it is.
+
+    Raises DataError for what is no text, is packed to excess, or has more than `most` characters.
+    """
+    with _told_damage(source, encoding, "a text"):
+        if _packing(path):
+            _require_unpacked(path, source)
+        found = encoding or _encoding(path, source)
+        with _open_unpacked(path) as file, io.TextIOWrapper(file, encoding=found) as stream:
+            text = stream.read(most + 1)
+    if len(text) > most:
+        raise DataError(
+            f"{source!r} is too long a text",
+            expected=f"at most {most:,} characters",
+            got="more of them",
+            where=source,
+            try_="a part of it",
+        )
+    return text
+
+
+@contextmanager
+def _told_damage(source: str, encoding: str | None, expected: str) -> Iterator[None]:
+    """Within it, what reading a damaged file raises is a DataError."""
+    try:
+        yield
     except DataError:
         raise
     except (UnicodeError, LookupError):
@@ -94,7 +123,7 @@ def _plain_text(path: Path, source: str, encoding: str | None, habit: str | None
     except _DAMAGE as problem:
         raise DataError(
             f"cannot read {source!r}",
-            expected=DATA_FILE,
+            expected=expected,
             got=" ".join(str(problem).split())[:200] or type(problem).__name__,
             where=source,
             try_="write the file anew",

@@ -287,6 +287,8 @@ class Reading:
         columns: which columns are used, and as what.
         spelled: the columns of which it is kept how they are written, besides the target.
         habit: what decides where a file does not show how it is written.
+        unit: of running text, what it is read by, char or word; None: the file holds a table.
+        context: from so many units before it each is foretold.
 
     >>> Reading(delimiter="tab").separator, Reading(missing=("-",)).missing_words
     ('\t', ('', '-'))
@@ -301,6 +303,8 @@ class Reading:
     columns: ColumnChoice = AS_THEY_ARE
     spelled: frozenset[str] = frozenset()
     habit: TextHabit = PLAIN
+    unit: str | None = None
+    context: int = 0
 
     def __post_init__(self) -> None:
         if self.delimiter is not None and self.separator not in DELIMITERS:
@@ -324,6 +328,8 @@ class Reading:
         header: str | None = None,
         missing: str | None = None,
         fill: str | None = None,
+        unit: str | None = None,
+        context: int | str | None = None,
         **columns: str | None,
     ) -> Reading:
         """The same from words of the command line: `header` is auto, yes or no, `missing` words with commas between.
@@ -338,7 +344,8 @@ class Reading:
             raise _option_error("--header", "auto, yes or no", header, "--header no")
         words = None if missing is None else tuple(word.strip() for word in missing.split(","))
         choice = ColumnChoice.from_words(**columns)
-        return cls(encoding, delimiter, decimal, known[header or "auto"], words, words_of(fill), choice)
+        form = encoding, delimiter, decimal, known[header or "auto"], words, words_of(fill)
+        return cls(*form, choice, unit=unit, context=int(context or 0))
 
     def with_spelled_divider(self) -> Reading:
         """The same, and it is kept how the groups or parts of rows are written."""
@@ -370,7 +377,9 @@ def _option_error(option: str, expected: str, got: str, try_: str) -> ArgumentEr
 FORM = ("encoding", "delimiter", "decimal", "header", "missing")
 """The words of `Reading.from_words` on how a file is written, as settings and options are called."""
 READING = (*FORM, "drop", "only", "kind", "split", "group", "weight", "target_transform")
-"""Those on the columns, too: what training is told of its data."""
+"""Those on the columns, too: what training is told of its table."""
+READING_TEXT = (*READING, "unit", "context")
+"""Those on running text, too: what training is told of its data."""
 
 
 class FormWords(TypedDict, total=False):
