@@ -15,6 +15,9 @@ from clearprop.program.operands import admit_real
 from clearprop.program.types import Tree, Value, type_of
 from clearprop.program.values import raw
 
+HIGHEST = 10
+"""The highest order that is checked: each costs several times as much as the one below."""
+
 
 @checked_call
 def check_grads(
@@ -36,18 +39,24 @@ def check_grads(
     >>> cl.check_grads(lambda x: cl.sum(cl.sin(x) * x), [np.array([0.3, -1.2])])
     """
     require_function(f, "check_grads")
-    settings = isinstance(order, int) and isinstance(tolerance, float | int) and isinstance(modes, tuple | list)
-    if not settings or not isinstance(seed, int) or seed < 0 or not isinstance(args, tuple | list):
-        raise ArgumentError(
-            "check_grads takes a function, its arguments in a list, and settings",
-            expected="check_grads(f, [x, ...], order=2, modes=('fwd', 'rev'), tolerance=1e-6, seed=0)",
-            got=f"{type(args).__name__}, {order=!r:.40}, {modes=!r:.40}, {tolerance=!r:.40}, {seed=!r:.40}",
-            where=user_line(),
-        )
+    _require_settings(args, order, modes, tolerance, seed)
     rng = np.random.default_rng(seed)
     args = [_as_float64(a) for a in args]
     smooth = [i for i, a in enumerate(args) if any(map(has_derivative, flatten(a)[0]))] or range(len(args))
     _check(_holding(f, args, smooth), [args[i] for i in smooth], order, tuple(modes), tolerance, rng)
+
+
+def _require_settings(args: Any, order: Any, modes: Any, tolerance: Any, seed: Any) -> None:
+    whole = all(isinstance(n, int) and not isinstance(n, bool) for n in (order, seed))
+    settings = whole and isinstance(tolerance, float | int) and isinstance(modes, tuple | list)
+    if not settings or not 1 <= order <= HIGHEST or seed < 0 or not isinstance(args, tuple | list):
+        raise ArgumentError(
+            "check_grads takes a function, its arguments in a list, and settings",
+            expected="check_grads(f, [x, ...], order=2, modes=('fwd', 'rev'), tolerance=1e-6, seed=0), "
+            f"order from 1 to {HIGHEST}",
+            got=f"{type(args).__name__}, {order=!r:.40}, {modes=!r:.40}, {tolerance=!r:.40}, {seed=!r:.40}",
+            where=user_line(),
+        )
 
 
 def _holding(f: Callable[..., Any], args: Sequence[Any], free: Sequence[int]) -> Callable[..., Any]:

@@ -51,8 +51,10 @@ def compare(
     judged: Annotated[
         int | None, typer.Option(metavar="N", min=1, max=100, help="With --grid: how many; as many as --seeds.")
     ] = None,
-    epochs: Annotated[int, typer.Option(metavar="N", min=1, help="The budget, at one gradient per step.")] = 30,
-    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Rows per step.")] = 32,
+    epochs: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10**9, help="The budget, at one gradient per step.")
+    ] = 30,
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, max=2**31 - 1, help="Rows per step.")] = 32,
     hidden: Annotated[str, typer.Option(metavar="SIZES", help="The sizes of the hidden layers.")] = "32,32",
     on: Annotated[
         str | None,

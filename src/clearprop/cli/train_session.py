@@ -170,7 +170,7 @@ def fork(
 def _place(text: str) -> tuple[Path, int]:
     """A run folder and a step: `runs/digits-1@400`."""
     path, _, step = text.rpartition("@")
-    if not path or not step.isdecimal():
+    if not path or not step.isdecimal() or len(step) > 18:
         raise ArgumentError(
             f"--fork cannot be {text!r}",
             expected="the folder of a run, @, and the number of a step",

@@ -89,12 +89,13 @@ def thread_count(given: Any, where: str) -> int:
     >>> thread_count("2", "--threads")
     2
     """
-    n = int(given) if isinstance(given, str) and given.isascii() and given.isdecimal() else given
+    written = isinstance(given, str) and given.isascii() and given.isdecimal() and len(given) < 10
+    n = int(given) if written else given
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 1024:
         raise ArgumentError(
             "the number of threads is a positive integer",
             expected=f"1 to 1024 (this process may use {blas.cores()})",
-            got=repr(given),
+            got=f"{given!r:.80}",
             where=where,
             try_=f"{where} 2" if where.startswith("--") else "cl.set_threads(2)",
         )

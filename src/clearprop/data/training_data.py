@@ -327,8 +327,8 @@ def _hold_out(parts: Prepared, fraction: float, seed: int, dtype: Any) -> Prepar
     """Set a fraction of the rows aside for validation, at random."""
     assert isinstance(parts.train, tuple)
     x, y = parts.train
-    held = round(fraction * len(x))
-    if not 0 < fraction < 1 or not 0 < held < len(x):
+    held = round(fraction * len(x)) if 0 < fraction < 1 else 0
+    if not 0 < held < len(x):
         raise ArgumentError(
             "validation must leave rows on both sides",
             expected="a fraction between 0 and 1 of the rows, or a pair (x, y)",

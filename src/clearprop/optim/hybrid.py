@@ -26,6 +26,8 @@ from clearprop.optim.objective import Objective, Point, Vector
 from clearprop.optim.quasi_newton_methods import quasi_newton
 from clearprop.optim.transform import Transform
 
+SEARCHED = Range(1, 10**6, whole=True)
+"""How many points, rounds and steps of each a search may have: all points of a round are held at once."""
 SEARCHES = ("particle_swarm", "differential_evolution", "basin_hopping")
 Stage = tuple[Method | Transform, int]
 
@@ -241,7 +243,7 @@ def _check(search: Any, width: Any, rounds: Any, particles: Any, steps: Any, see
     if not isinstance(search, str) or search not in SEARCHES:
         raise unknown_name("search", search, SEARCHES, user_line())
     numbers: list[tuple[str, Any, Any]] = [("width", width, POSITIVE)]
-    numbers += [(n, v, COUNT) for n, v in (("rounds", rounds), ("particles", particles), ("steps", steps))]
+    numbers += [(n, v, SEARCHED) for n, v in (("rounds", rounds), ("particles", particles), ("steps", steps))]
     numbers += [("seed", seed, Range(0, 2**64, "]", whole=True))]
     defaults = {"width": 1.0, "rounds": 50, "particles": 20, "steps": 200, "seed": 0}
     for name, value, within in numbers:

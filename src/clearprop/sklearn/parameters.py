@@ -24,7 +24,7 @@ def one_of(*words: str) -> Rule:
 
 def whole_from(low: int) -> Rule:
     """A whole number from `low` on."""
-    return lambda value: _is(value, Integral) and value >= low, f"a whole number, {low} or more"
+    return lambda value: _is(value, Integral) and low <= value < MOST, f"a whole number, {low} or more, below 2**63"
 
 
 def number_in(low: float, high: float = math.inf, *, low_too: bool = True, high_too: bool = False) -> Rule:
@@ -44,12 +44,15 @@ def either(*rules: Rule) -> Rule:
     return lambda value: any(holds(value) for holds, _ in rules), ", or ".join(words for _, words in rules)
 
 
+MOST = 2**63
+WIDEST = 2**31
+"""A layer as wide has weights that no memory holds."""
 FLAG: Rule = (lambda value: isinstance(value, bool | np.bool_), "True or False")
 VERBOSE: Rule = (lambda value: isinstance(value, bool | np.bool_ | Integral), "True or False")
 INFINITE: Rule = (lambda value: _is(value, Real) and value == math.inf, "np.inf")
 SIZES: Rule = (
-    lambda value: all(_is(n, Integral) and n > 0 for n in layer_sizes(value)),
-    "sizes of hidden layers, each a whole number > 0",
+    lambda value: all(_is(n, Integral) and 0 < n < WIDEST for n in layer_sizes(value)),
+    "sizes of hidden layers, each a whole number > 0 and below 2**31",
 )
 CLASS_WEIGHT: Rule = (
     lambda value: (
@@ -57,10 +60,11 @@ CLASS_WEIGHT: Rule = (
     ),
     "None, balanced, {class: weight}, or of several labels a list of such",
 )
-_SOME = (Integral, np.random.RandomState)
 SEED: Rule = (
-    lambda value: value is None or (isinstance(value, _SOME) and not isinstance(value, bool)),
-    "None, a whole number or a np.random.RandomState",
+    lambda value: (
+        value is None or isinstance(value, np.random.RandomState) or (_is(value, Integral) and 0 <= value < 2**32)
+    ),
+    "None, a whole number from 0 to 2**32 - 1 or a np.random.RandomState",
 )
 
 

@@ -48,6 +48,9 @@ from clearprop.train.metrics import (
 )
 from clearprop.train.thresholds import at_threshold, shift_by
 
+MOST_REPEATS = 10_000
+"""How often a column is shuffled at most: the interval of the mean is a hundredth of the spread then."""
+
 
 @dataclass(frozen=True, eq=False)
 class Answers:
@@ -156,7 +159,7 @@ def importance_of(
 
     Without a `metric` the score is accuracy, R² for numbers, or the loss where it is one of the user's own.
 
-    Raises ArgumentError for rows that are no table, and for too few repeats.
+    Raises ArgumentError for rows that are no table, and for repeats below 1 or beyond `MOST_REPEATS`.
     """
     x, y = rows
     if metric is None:
@@ -190,10 +193,10 @@ def _require_table(x: NDArray[Any], repeats: object) -> None:
             got=f"x of shape {x.shape}, {x.dtype}",
             where=user_line(),
         )
-    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
+    if isinstance(repeats, bool) or not isinstance(repeats, int) or not 1 <= repeats <= MOST_REPEATS:
         raise ArgumentError(
             "every column is shuffled some times",
-            expected="a whole number of repeats, 1 or more",
+            expected=f"a whole number of repeats from 1 to {MOST_REPEATS:,}",
             got=f"repeats = {repeats!r}",
             where=user_line(),
             try_="repeats=10",

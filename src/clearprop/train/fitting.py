@@ -255,7 +255,7 @@ def fit(
         threshold=checked_threshold(threshold),
         costs=dict(costs) if isinstance(costs, Mapping) else costs,
         calibration=checked_calibration(calibration),
-        class_weight=class_weight if class_weight is None or isinstance(class_weight, str) else dict(class_weight),
+        class_weight=dict(class_weight) if isinstance(class_weight, Mapping) else class_weight,
         freeze=text_of_patterns(freeze),
         param_groups=text_of_groups(param_groups),
         accumulate=accumulate,

@@ -62,7 +62,7 @@ def augmentations(text: str | None) -> Iterator[Any]:
         name, sign, pixels = word.partition(":")
         if name == "flip" and not sign:
             yield nn.RandomFlip()
-        elif name == "shift" and (not sign or (pixels.isdecimal() and 0 < int(pixels) < 1000)):
+        elif name == "shift" and (not sign or (pixels.isdecimal() and len(pixels) < 4 and int(pixels) > 0)):
             yield nn.RandomShift(int(pixels) if sign else SHIFT)
         else:
             raise ArgumentError(

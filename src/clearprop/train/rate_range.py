@@ -105,6 +105,7 @@ def lr_range_test(
             where=user_line(),
             try_="lowest=1e-6, highest=10.0, steps=100",
         )
+    _require_batch_size(batch_size)
     chosen = (
         optim.adam() if optimizer is None else optim.by_name(optimizer) if isinstance(optimizer, str) else optimizer
     )
@@ -120,6 +121,17 @@ def lr_range_test(
     losses = _losses(model, train, measured, rule, steps, batch_size, penalty, seed, weight)
     rates = lowest * (highest / lowest) ** (np.arange(len(losses)) / (steps - 1))
     return suggest_rate(rates, losses)
+
+
+def _require_batch_size(batch_size: Any) -> None:
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or not 1 <= batch_size < 2**63:
+        raise ArgumentError(
+            "lr_range_test needs a size of batches",
+            expected="batch_size: a whole number from 1 up to 2**63 - 1",
+            got=f"batch_size = {batch_size!r}",
+            where=user_line(),
+            try_="batch_size=32",
+        )
 
 
 def _require_update_each_step(rule: Any) -> None:
