@@ -346,6 +346,17 @@ MOST_NAMES = 4
 """Up to how many names of arguments are listed as advice."""
 
 
+_ELSEWHERE: Mapping[tuple[str, str], str] = {
+    ("fit", "time"): "cl.ensemble(data, time='60s'): networks are added as long as another one ends in time",
+    ("fit", "members"): "cl.ensemble(data, members=5)",
+    ("fit", "folds"): "cl.cross_validate(data, folds=5)",
+    ("fit", "repeats"): "cl.cross_validate(data, folds=5, repeats=3)",
+    ("fit", "hidden"): "cl.fit(cl.nn.mlp(hidden=[64, 64]), data)",
+    ("fit", "interval"): "run.interval(x, level=0.9), when the training has ended",
+}
+"""Words that another function takes, by function and word."""
+
+
 def check_call(
     function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], remedy: str = ""
 ) -> None:
@@ -357,13 +368,16 @@ def check_call(
         known = signature.parameters.values()
         too_many = "positional" in str(error)
         meant = _FORMS_OF_OTHERS.get((name, len(args) + len(kwargs)), "")
+        elsewhere = next((_ELSEWHERE[name, word] for word in kwargs if (name, word) in _ELSEWHERE), "")
         plain = inspect.Signature([q.replace(annotation=q.empty) for q in known if q.name not in ("self", "cls")])
         raise ArgumentError(
             f"{name} does not take these arguments",
             expected=f"{name}{plain}",
             got=str(error),
             where=user_line(),
-            try_=(remedy or _by_name(known)) if too_many else _nearest_parameter(kwargs, signature.parameters) or meant,
+            try_=(remedy or _by_name(known))
+            if too_many
+            else elsewhere or _nearest_parameter(kwargs, signature.parameters) or meant,
         ) from None
 
 

@@ -147,3 +147,40 @@ def test_names_of_the_users_are_no_code(tmp_path):
     assert not calls
     subprocess.run([sys.executable, path, "--steps", "2"], check=True, cwd=tmp_path, capture_output=True)
     assert not (tmp_path / "owned").exists()
+
+
+FORMULAS = {
+    "numbers": ({}, "price = "),
+    "a logarithm": ({"target_transform": "log"}, " − 1, "),
+    "amounts": ({"loss": "poisson"}, "·exp(z), z the output."),
+    "two targets": ({"target": ["price", "rent"]}, "z the output number 1, from 0."),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_its_first_lines_tell_how_answers_come_to_the_targets_unit(name, tmp_path):
+    import polars as pl
+
+    asked, told = FORMULAS[name]
+    size = np.random.default_rng(1).uniform(20, 90, 60)
+    frame = pl.DataFrame({"size": size, "rent": 10 * size + 3, "price": (900 * size).round()})
+    run = cl.fit(cl.nn.mlp(hidden=[8]), frame, epochs=3, progress=False, **asked)
+    cl.export(run, path=tmp_path / "net.py")
+    text = (tmp_path / "net.py").read_text(encoding="utf-8")
+    head = ast.get_docstring(ast.parse(text))
+    assert told in head and "The rows x are encoded, feature by feature: size" in head
+    z = run.outputs(run.encode(frame).x).astype(np.float64)
+    formulas = [line for line in head.splitlines() if ", z the output" in line]
+    for k, line in enumerate(formulas):
+        formula = line.partition(" = ")[2].partition(", z the output")[0]
+        python = formula.replace("·", "*").replace("−", "-").replace("exp", "np.exp").replace("clip", "np.clip")
+        said = np.asarray(run.predict(frame)).reshape(60, -1)[:, k]
+        np.testing.assert_allclose(eval(python, {"np": np, "z": z[:, k]}), said, rtol=1e-5)
+    assert len(formulas) == z.shape[1]
+
+
+def test_its_first_lines_name_the_classes(tmp_path):
+    run = cl.fit("iris", epochs=2, progress=False)
+    cl.export(run, path=tmp_path / "net.py")
+    head = ast.get_docstring(ast.parse((tmp_path / "net.py").read_text(encoding="utf-8")))
+    assert "The outputs are logits of the classes setosa, versicolor, virginica." in head

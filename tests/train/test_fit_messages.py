@@ -387,3 +387,14 @@ def test_what_the_users_own_code_imports_is_not_ours(package, monkeypatch):
 
     with pytest.raises(ModuleNotFoundError):
         fit(loss=loss)
+
+
+def test_words_of_ensembles_and_folds_name_who_takes_them():
+    for word, remedy in (
+        ("time", "cl.ensemble(data, time='60s')"),
+        ("members", "cl.ensemble"),
+        ("folds", "cl.cross_validate"),
+    ):
+        with pytest.raises(ArgumentError) as caught:
+            cl.fit("iris", **{word: 3})
+        assert caught.value.try_.startswith(remedy)

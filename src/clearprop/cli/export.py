@@ -25,7 +25,8 @@ def export(
     """Take a run away: as one Python file that needs NumPy alone, as an ONNX file, or as its weights.
 
     The Python file holds the network, its backward pass line by line, the update rule, a training loop and a gradient
-    check; run it, and it checks itself and repeats the first losses of the run.
+    check; run it, and it checks itself and repeats the first losses of the run. Of a table it takes encoded rows, and
+    gives standardised numbers: its first lines tell how they come to the target's unit.
 
     The ONNX file takes the columns as they are (numbers; everything else as text) and gives the class
     with its probabilities, or the value; what ONNX cannot compute is said, and nothing is written.

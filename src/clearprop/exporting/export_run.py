@@ -9,11 +9,16 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.trees import flatten, paths
+from clearprop.data.columns import name_list
+from clearprop.data.encodings import NumberTarget
+from clearprop.data.joint_target import JointTarget
+from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import ArgumentError, RunError, checked_call, unknown_name, user_line
 from clearprop.exporting.onnx import network_model, run_model
 from clearprop.exporting.python_file import Setting, python_file
 from clearprop.exporting.step_programs import Tracer
 from clearprop.files.atomic import as_path, write_bytes, write_text
+from clearprop.nn.losses import has_log_link
 from clearprop.nn.module import Module
 from clearprop.program.ir import shape_of
 from clearprop.program.values import raw
@@ -31,7 +36,8 @@ def export(target: Any, format: str = "python", path: str | Path | None = None, 
     target   a run; for onnx and safetensors also a module of `cl.nn`
     format   "python": one readable file with named layers, forward, backward line by line, the update rule, a training
              loop and its own gradient check; it needs NumPy alone and repeats the run's losses.  Beside it the weights
-             (`.safetensors`) and the encoded training rows (`.npz`).
+             (`.safetensors`) and the encoded training rows (`.npz`).  Of a table it takes encoded rows, and its answers
+             about numbers are standardised: its first lines tell the formula by which they come to the target's unit
              "onnx": one file that any ONNX runtime computes, raw columns in, class and probabilities or the value out,
              the encoding of training within (operators of ONNX 1.15); of a module its outputs.  Needs the package
              onnx, which `[onnx]` brings
@@ -161,6 +167,47 @@ def _exportable_feed(plan: Plan) -> ArrayFeed:
     return feed
 
 
+def _meaning(run: Run) -> list[str]:
+    """What the rows that the network takes are, and what its outputs say, as sentences."""
+    fitted = run.preprocessing
+    if fitted is None:
+        return ["The rows x are those that the network was trained on."]
+    rows = f"The rows x are encoded, feature by feature: {name_list(fitted.feature_names, 12)}."
+    return [rows, *_answers_text(fitted, run.config.settings.loss)]
+
+
+def _answers_text(fitted: Preprocessing, loss: str) -> list[str]:
+    """What the outputs say: logits of classes, or for each target of numbers how it comes to the unit of the data."""
+    if fitted.class_names:
+        return [f"The outputs are logits of the classes {name_list(fitted.class_names, 12)}."]
+    if fitted.label_names:
+        return [f"The outputs are logits of the labels {name_list(fitted.label_names, 12)}, each by itself."]
+    parts = fitted.target.numbers if isinstance(fitted.target, JointTarget) else (fitted.target,)
+    several = len(parts) > 1
+    return [
+        f"{part.name} = {_formula(part, has_log_link(loss))}, z the output{f' number {k}, from 0' if several else ''}."
+        for k, part in enumerate(parts)
+        if isinstance(part, NumberTarget)
+    ]
+
+
+def _formula(part: NumberTarget, log: bool) -> str:
+    """A target of its output z.
+
+    >>> _formula(NumberTarget("price", 5.0, 2.0), log=False), _formula(NumberTarget("price", 5.0, 2.0), log=True)
+    ('2.0·z + 5.0', '5.0·exp(z)')
+    """
+    if log:
+        return f"{part.centre or 1.0!r}·exp(z)"
+    straight = f"{part.scale!r}·z + {part.centre!r}"
+    known = part.transform
+    if known is None:
+        return straight
+    back = f"exp({straight}) − 1" if known.name == "log" else f"t⁻¹({straight})"
+    ends = f"{known.low!r}, {known.high!r}"
+    return f"clip({back}, {ends})" + ("" if known.name == "log" else f", t: {known.formula}")
+
+
 def _python(run: Run, path: Path) -> list[Path]:
     if run.workings is None or run.workings.optimizer is None:
         raise RunError("this run cannot be exported", got="a run without its workings", try_="cl.load(folder)")
@@ -179,6 +226,7 @@ def _python(run: Run, path: Path) -> list[Path]:
     weights = [p for p, v in begun.model.parameters().items() if len(shape_of(v)) > 1]
     setting = Setting(
         title=f"A network, its gradients and its training ({settings.loss} loss).".replace('"', "'"),
+        meaning=_meaning(run),
         optimizer=repr(optimizer),
         version=importlib.metadata.version("clearprop"),
         file=path.name,

@@ -23,6 +23,8 @@ from clearprop.program.values import raw
 
 _TEMPLATE = '''"""{title}
 
+{meaning}
+
 Written by clearprop {version}; it needs NumPy alone.
 
     python {file}                checks its own gradients, then repeats the first steps of the run
@@ -167,6 +169,7 @@ class Setting:
     """What the run fixed beside its functions."""
 
     title: str
+    meaning: Sequence[str]
     optimizer: str
     version: str
     file: str
@@ -189,6 +192,7 @@ def python_file(setting: Setting, predict: StepProgram, gradients: StepProgram, 
         helpers |= source.helpers
     return _TEMPLATE.format(
         title=_in_docstring(setting.title),
+        meaning="\n".join(line for told in setting.meaning for line in textwrap.wrap(_in_docstring(told), 110)),
         version=setting.version,
         file=_in_docstring(setting.file),
         stem=_in_docstring(setting.file.removesuffix(".py")),
