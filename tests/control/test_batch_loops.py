@@ -154,3 +154,17 @@ def test_recurrent_layers_train_with_the_same_bits_on_any_threads(divided, layer
         run = cl.fit(net, (rows, np.arange(410) % 2), loss="cross_entropy", epochs=40, batch_size=40, progress=False)
         found.append([np.asarray(w).tobytes() for w in run.model.parameters().values()])
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("batch", [49, 50])
+def test_threads_with_unequal_rows_take_their_products_each_in_its_way(divided, batch):
+    """Of 24 and 26 rows one thread packs what it multiplies by, and the other has too few rows for that."""
+    net = cl.nn.Sequential(cl.nn.LSTM(2, 64, output="last"), cl.nn.Dense(64, 1))
+    rows = R.normal(size=(2 * batch, 6, 2)).astype(np.float32)
+    found = []
+    for threads in (2, 1):
+        cl.set_threads(threads)
+        run = cl.fit(net, (rows, rows[:, 0, :1]), loss="mse", epochs=2, batch_size=batch, progress=False)
+        found.append(list(run.model.parameters().values()))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-4, atol=1e-6)

@@ -96,7 +96,9 @@ def _bind_scan(binding: Binding, op: Statement) -> None:
         sums = loop.sums(eq, plan.program)
         parts = [{v: binding.piece(binding.bytes(v)) for v in sums} for _ in ranges]
         shares = [_Share(binding, k, rows, loop, parts[k]) for k, rows in enumerate(ranges)]
-    for calls in zip(*(_scan_calls(binding, op, share) for share in shares), strict=True):
+    own = [_scan_calls(binding, op, share) for share in shares]
+    longest = max(map(len, own))  # a thread with few rows may have nothing to pack; loops still stand side by side
+    for calls in zip(*([*[None] * (longest - len(each)), *each] for each in own), strict=True):
         binding.add(calls)
     for v in sums:
         binding.add_parts(v, [share.parts[v] for share in shares])
