@@ -17,8 +17,8 @@ from clearprop.compiler.control_programs import held_programs
 from clearprop.compiler.native.native_executor import NativeExecutor
 from clearprop.compiler.native.obstacles import obstacles
 from clearprop.compiler.numpy_executor import NumpyExecutor
-from clearprop.program.ir import Equation, Program, Var
-from clearprop.shapes import evaluate_size
+from clearprop.control.operation import TurnedOperation
+from clearprop.program.ir import Equation, Program, Var, substitute
 
 
 class MixedExecutor:
@@ -71,9 +71,11 @@ class _Control:
 
     def __init__(self, part: Program, many: int, name: str) -> None:
         (self.equation,), self.part, self.many = part.equations, part, many
-        held = [_within(part.inputs[:many], program, part.scope) for program in _programs(self.equation)]
+        operation = self.equation.primitive
+        assert isinstance(operation, TurnedOperation)
+        programs, self.turns = operation.programs(self.equation.params), operation.turns
+        held = [_within(part.inputs[:many], program, part.scope) for program in programs]
         self.held = [MixedExecutor(p, name, Captures(_within, ()), obstacles(p)) for p in held]
-        self.turns = _TURNS[self.equation.primitive.facts.control]
 
     def bind(self, values: Sequence[Any]) -> Callable[..., Sequence[Any]]:
         """What computes the outputs."""
@@ -89,52 +91,10 @@ class _Control:
             (dim, n) for v, a in env.items() for dim, n in zip(v.shape, np.shape(a), strict=True)
         )
         runs = [lambda values, e=e: e.bind(())([*given, *values]) for e in self.held]
-        results = self.turns(self.equation, runs, operands, lambda size: int(evaluate_size(size, sizes)))
+        params = {k: substitute(v, sizes) for k, v in self.equation.params.items()}
+        results = self.turns(runs, operands, params)
         own = [np.array(v)[()] if any(v is o for o in operands) else v for v in results]
         return [v for var, v in zip(self.equation.outputs, own, strict=True) if var in self.part.outputs]
-
-
-_Run = Callable[[Sequence[Any]], Sequence[Any]]
-
-
-def _scan_turns(eq: Equation, runs: Sequence[_Run], operands: Sequence[Any], number: Callable[[Any], int]) -> list[Any]:
-    params, (step,) = eq.params, runs
-    first, count, length = params["constants"], params["carries"], number(params["length"])
-    constants, carries, xs = operands[:first], operands[first : first + count], operands[first + count :]
-    rows = [np.empty(tuple(map(number, v.shape)), v.dtype) for v in eq.outputs[count:]]
-    for i in reversed(range(length)) if params["reverse"] else range(length):
-        results = step([*constants, *carries, *(x[i] for x in xs)])
-        for row, value in zip(rows, [*results[count:], *(carries if params["keep"] else [])], strict=True):
-            row[i] = value
-        carries = results[:count]
-    return [*carries, *rows]
-
-
-def _switch_turns(
-    eq: Equation, runs: Sequence[_Run], operands: Sequence[Any], number: Callable[[Any], int]
-) -> Sequence[Any]:
-    return runs[min(max(int(operands[0]), 0), len(runs) - 1)](operands[1:])
-
-
-def _while_turns(
-    eq: Equation, runs: Sequence[_Run], operands: Sequence[Any], number: Callable[[Any], int]
-) -> Sequence[Any]:
-    holds, step = runs
-    first = eq.params["condition_constants"]
-    second = first + eq.params["constants"]
-    carries = operands[second:]
-    while holds([*operands[:first], *carries])[0]:
-        carries = step([*operands[first:second], *carries])
-    return carries
-
-
-_TURNS = {"scan": _scan_turns, "switch": _switch_turns, "while": _while_turns}
-
-
-def _programs(eq: Equation) -> Sequence[Program]:
-    """What a loop or a branch holds, as it is told in its parameters."""
-    held = [program for program, _ in held_programs(eq)]
-    return [eq.params["body"]] if eq.primitive.facts.control == "scan" else held
 
 
 def computes_natively(program: Program, foreign: Collection[Equation]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.control.subprograms import select
+from clearprop.control.subprograms import Runner, or_one, runner, select
 from clearprop.primitives import Facts, Primitive
 from clearprop.program.ir import Program, evaluate, shape_of
 from clearprop.program.types import Params, Type, Value, type_of
@@ -70,6 +70,26 @@ class ControlOperation(Primitive):
     def pullback(self, k: int, g: Any, y: Any, xs: Sequence[Any], params: Params) -> Any:
         """The cotangent of one operand."""
         return self.pull_together([k], g, y, xs, params)[k]
+
+
+class TurnedOperation(ControlOperation):
+    """An operation that runs the programs it holds by turns: a loop over steps, one of several branches.
+
+    It says which turns there are; how a program is run is given to it, so that an executor runs them in its own way.
+    """
+
+    @abstractmethod
+    def programs(self, params: Params) -> Sequence[Program]:
+        """What it holds."""
+
+    @abstractmethod
+    def turns(self, runs: Sequence[Runner], operands: Sequence[Any], params: Params) -> Sequence[Any]:
+        """The values, where `runs` compute what the programs do, of arrays."""
+
+    def compute(self, *operands: Any, **params: Any) -> Any:
+        """The values on arrays, each in memory of its own."""
+        runs = [runner(program) for program in self.programs(params)]
+        return or_one([own_memory(v, operands) for v in self.turns(runs, operands, params)])
 
 
 def call(program: Program, operands: Sequence[Any]) -> list[Any]:

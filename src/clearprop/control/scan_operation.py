@@ -22,23 +22,22 @@ import numpy as np
 from clearprop.autodiff.batching import as_batch, batched_values
 from clearprop.autodiff.transforms import jvp, vjp
 from clearprop.control.operation import (
-    ControlOperation,
+    TurnedOperation,
     as_list,
     call,
-    own_memory,
     select_active,
     swap_leading,
     types_of,
     zeros_of,
 )
 from clearprop.control.subprograms import (
+    Runner,
     active_carries,
     as_outputs,
     dependents,
     derive,
     or_one,
     put_back,
-    runner,
     select,
     split,
 )
@@ -74,7 +73,7 @@ def element_type(t: Type) -> Type:
     return Type(t.shape[1:], t.dtype)
 
 
-class Scan(ControlOperation):
+class Scan(TurnedOperation):
     """The class of the one operation `scan_`."""
 
     control = "scan"
@@ -87,21 +86,25 @@ class Scan(ControlOperation):
         kept = own.carries if params["keep"] else []
         return [*own.carries, *(Type((length, *t.shape), t.dtype) for t in [*outputs, *kept])]
 
-    def compute(self, *operands: Any, **params: Any) -> Any:
-        """The loop on arrays."""
+    def programs(self, params: Params) -> Sequence[Program]:
+        """The step."""
+        return [params["body"]]
+
+    def turns(self, runs: Sequence[Runner], operands: Sequence[Any], params: Params) -> Sequence[Any]:
+        """The steps, one after the other."""
         count, length = params["carries"], params["length"]
         own = _Operands.of(operands, params)
-        carries, step = list(own.carries), runner(params["body"])
+        carries, (step,) = list(own.carries), runs
         _, types = split(self.types(types_of(operands), **params), count)
         stacks: list[Any] = [np.empty(t.shape, t.dtype) for t in types] if not length else []
         for i in _order(params):
             before = carries if params["keep"] else []
             results = step([*own.constants, *carries, *(x[i] for x in own.xs)])
-            carries, outputs = results[:count], [*results[count:], *before]
+            carries, outputs = list(results[:count]), [*results[count:], *before]
             stacks = stacks or [_rows_for(v, length, operands) for v in outputs]
             for rows, value in zip(stacks, outputs, strict=True):
                 rows[i] = value
-        return or_one([*(own_memory(v, operands) for v in carries), *stacks])
+        return [*carries, *stacks]
 
     def written_out(self, *operands: Any, **params: Any) -> Any:
         """The operations of all steps; a carry is called after its step."""

@@ -80,7 +80,8 @@ def share_constants(branches: Sequence[Closed]) -> tuple[tuple[Program, ...], li
     return tuple(programs), list(shared.values())
 
 
-Runner = Callable[[Sequence[Any]], list[Any]]
+Runner = Callable[[Sequence[Any]], Sequence[Any]]
+"""What computes a program: from its inputs to its outputs."""
 _RUNNERS: WeakKeyDictionary[Program, Runner] = WeakKeyDictionary()
 
 
@@ -108,7 +109,7 @@ def _make_runner(program: Program) -> Runner:
     ]
     results, count = [at(a) for a in program.outputs], len(program.inputs)
 
-    def run(inputs: Sequence[Any]) -> list[Any]:
+    def run(inputs: Sequence[Any]) -> Sequence[Any]:
         env = values.copy()
         env[:count] = inputs
         for compute, read, params, write in steps:

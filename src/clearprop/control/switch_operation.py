@@ -7,15 +7,15 @@ from typing import Any
 
 from clearprop.autodiff.batching import as_batch, batched_values
 from clearprop.autodiff.transforms import jvp, vjp
-from clearprop.control.operation import ControlOperation, along_rows, as_list, call, select_active, types_of
+from clearprop.control.operation import TurnedOperation, along_rows, as_list, call, select_active, types_of
 from clearprop.control.subprograms import (
     Closed,
+    Runner,
     as_outputs,
     dependents,
     derive,
     or_one,
     put_back,
-    runner,
     select,
     share_constants,
     split,
@@ -27,7 +27,7 @@ from clearprop.rules.elementwise import equal, less_equal, where
 from clearprop.shapes import dim_key
 
 
-class Switch(ControlOperation):
+class Switch(TurnedOperation):
     """The class of the one operation `switch_`."""
 
     control = "switch"
@@ -36,9 +36,13 @@ class Switch(ControlOperation):
         """Those of the branches, which agree."""
         return [type_of(a) for a in params["branches"][0].outputs]
 
-    def compute(self, *operands: Any, **params: Any) -> Any:
-        """The branch of that number, on arrays; numbers outside are the nearest branch's."""
-        return or_one(runner(params["branches"][_nearest(operands[0], params)])(operands[1:]))
+    def programs(self, params: Params) -> Sequence[Program]:
+        """The branches."""
+        return list(params["branches"])
+
+    def turns(self, runs: Sequence[Runner], operands: Sequence[Any], params: Params) -> Sequence[Any]:
+        """The branch of that number; numbers outside are the nearest branch's."""
+        return runs[_nearest(operands[0], params)](operands[1:])
 
     def written_out(self, *operands: Any, **params: Any) -> Any:
         """The operations of the branch that is taken."""

@@ -8,23 +8,22 @@ from typing import Any, NoReturn
 from clearprop.autodiff.batching import as_batch, batched_values
 from clearprop.autodiff.transforms import jvp
 from clearprop.control.operation import (
-    ControlOperation,
+    TurnedOperation,
     along_rows,
     call,
-    own_memory,
     select_active,
     types_of,
     zeros_of,
 )
 from clearprop.control.subprograms import (
     Closed,
+    Runner,
     active_carries,
     as_outputs,
     dependents,
     derive,
     or_one,
     put_back,
-    runner,
     select,
     split,
 )
@@ -37,7 +36,7 @@ from clearprop.rules.reductions import any as any_of
 from clearprop.shapes import dim_key
 
 
-class While(ControlOperation):
+class While(TurnedOperation):
     """The class of the one operation `while_loop_`."""
 
     control = "while"
@@ -46,13 +45,17 @@ class While(ControlOperation):
         """Those of the first carries."""
         return list(_groups(operands, params)[2])
 
-    def compute(self, *operands: Any, **params: Any) -> Any:
-        """The loop on arrays."""
+    def programs(self, params: Params) -> Sequence[Program]:
+        """The condition and the step."""
+        return [params["condition"], params["body"]]
+
+    def turns(self, runs: Sequence[Runner], operands: Sequence[Any], params: Params) -> Sequence[Any]:
+        """The steps, as long as the condition holds."""
         outer, constants, carries = _groups(operands, params)
-        holds, step = runner(params["condition"]), runner(params["body"])
+        holds, step = runs
         while holds([*outer, *carries])[0]:
-            carries = step([*constants, *carries])
-        return or_one([own_memory(v, operands) for v in carries])
+            carries = list(step([*constants, *carries]))
+        return carries
 
     def written_out(self, *operands: Any, **params: Any) -> Any:
         """The operations of the steps, one after the other."""
