@@ -134,6 +134,12 @@ PADDED |= {
     "another order": lambda w: cl.sum(cl.sin(cl.relu(cl.where(KEEP3[::-1, None], cl.flip(ROWS @ w, axis=0), 0.0)))),
     "beside others": lambda w: cl.sum(cl.sin(cl.concat([cl.tanh(ROWS @ w), W])[np.array([0, 2, 3])])),
     "side by side": lambda w: cl.sum(cl.relu(cl.where(KEEP3[:, None], cl.concat([ROWS @ w, ROWS], axis=1), 0.0))),
+    "with an axis named": lambda w: cl.sum(
+        cl.relu(cl.where(KEEP3[:, None], cl.take((ROWS @ w)[None], np.array([0]), axis=0)[0], 0.0))
+    ),
+    "with an axis and a slice": lambda w: cl.sum(
+        cl.relu(cl.where(KEEP3[:, None], (ROWS @ w)[..., None][:, :, -1], 0.0))
+    ),
     "with an axis more": lambda w: cl.sum(
         cl.relu(cl.where(KEEP3[:, None], (ROWS @ w)[None, :, :, None][0, ..., 0], 0.0))
     ),

@@ -13,6 +13,7 @@ are remembered beside it, for the product that needs them.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product, starmap, takewhile
@@ -426,8 +427,9 @@ def _by_rule(app: Application, k: int, xs: Sequence[Any], choice: Choice, given:
 def _cut(shape: Shape, output: Shape, key: Any, choice: Choice | None) -> Choice | None:
     """A slice: what it left was not chosen, and along axes that it took whole the choice stays as it was."""
     whole = [isinstance(k, slice) and k == slice(None) for k in key]
-    if all(whole) and choice is None:
-        return None
+    only = [is_one(n) and not isinstance(k, slice) for n, k in zip(shape, key, strict=True)]
+    if choice is None and all(map(operator.or_, whole, only)):
+        return None  # no entry was left: of an axis of size 1 an integer takes the only one
     # whole axes, cut ones and those that an integer took are three cases, of the mask's sizes and of the marks'
     padded = _mask_sizes(choice, output)
     sizes, places = [], iter(zip(padded, output, strict=True))
@@ -454,9 +456,11 @@ def _span(axis: int, size: Dim, key: Any) -> Spans | None:
     return Spans(axis, size, ((start, stop),)) if step == 1 and start is not None and stop is not None else None
 
 
-def _take_mask(shape: Shape, output: Shape, indices: Value, axis: int, choice: Choice | None) -> Choice:
+def _take_mask(shape: Shape, output: Shape, indices: Value, axis: int, choice: Choice | None) -> Choice | None:
     """An index array: what it did not name was not chosen."""
     k, first = len(shape_of(indices)), len(shape) + axis
+    if choice is None and is_one(shape[axis]) and all(type(n) is int and n > 0 for n in shape_of(indices)):
+        return None  # no entry was left: there is one alone
     padded = _mask_sizes(choice, output)
     before, after = padded[:first], padded[first + k :]
     wanted = (*before, shape[axis], *after)
