@@ -169,8 +169,10 @@ class Generator:
         i = self.pick("fi")
         number = self.one_of(2, 0.5, -1.5, 3, 0, 1, True)
         name = self.one_of("add", "multiply", "subtract", "divide", "maximum", "pow")
-        f = getattr(cl, name)
-        if self.rng.random() < 0.5:
+        f, behind = getattr(cl, name), self.rng.random() < 0.5
+        if name == "pow" and not behind and i is not None and np.asarray(raw(self.env[i])).dtype.kind in "iu":
+            return None  # an exponent of integers that may be negative is refused, as NumPy has it
+        if behind:
             return Step(f"{name}({{0}}, {number})", (i,), lambda x: f(x, number))
         return Step(f"{name}({number}, {{0}})", (i,), lambda x: f(number, x))
 
