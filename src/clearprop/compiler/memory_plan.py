@@ -218,10 +218,15 @@ def _with_parts_in_place(
         parts = op.equation.inputs
         if not op.equation.primitive.facts.joins or len(set(parts)) < len(parts) or op.out in in_place:
             continue
-        if all(v in made and made[v].kind == "map" and users[v] == 1 for v in parts):
+        if all(v in made and _is_plain_map(made[v]) and users[v] == 1 for v in parts):
             joined.update(dict.fromkeys(parts, shown.get(op.out, op.out)))
             made.update((part.out, part) for part in _places_of_parts(op, [made[v] for v in parts]))
     return [made[op.out] for op in ops], joined
+
+
+def _is_plain_map(op: Statement) -> bool:
+    """Whether a map goes over the axes of what it makes; a copy into another shape goes over those of what it reads."""
+    return op.kind == "map" and op.key == tuple(dim_key(n) for n in op.out.shape if not is_one(n))
 
 
 def _places_of_parts(whole: Statement, parts: Sequence[Statement]) -> Iterator[Statement]:
