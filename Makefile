@@ -43,4 +43,4 @@ bench: $(VENV)/ready   ## speed against peers, which are installed into .bench; 
 	$(BIN)/python -m benchmarks $(if $(KERNEL),--kernel $(KERNEL))
 
 clean:                 ## remove what the commands made
-	rm -rf .venv .venv-3.* .bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-3.* .bench .bench.lock build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

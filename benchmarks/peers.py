@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.metadata
 import json
 import subprocess
@@ -66,10 +67,17 @@ def provide(names: list[str], *, install: bool = True) -> dict[str, Installed]:
         if name not in known:
             raise SystemExit(f"no peer is named {name}; there are {', '.join(known)}")
         peer = known[name]
-        failure = _install(peer) if install and not _present(peer) else ""
+        failure = _installed_by_one(peer) if install else ""
         out[name] = Installed(name, str(PYTHON), absent=failure) if failure else _described(peer, str(PYTHON))
     here = importlib.metadata.version("numpy")
     return out | {name: Installed(name, sys.executable, version=here) for name in OUR_NUMPY}
+
+
+def _installed_by_one(peer: Peer) -> str:
+    """Install what is missing, one process at a time: others that run tests may want the same.  Why it failed, if so."""
+    with FOLDER.with_name(f"{FOLDER.name}.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        return "" if _present(peer) else _install(peer)
 
 
 def _present(peer: Peer) -> bool:

@@ -4,12 +4,13 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import clearprop as cl
-from benchmarks import chains, contenders, cost, layers, machine, report, workloads
+from benchmarks import chains, contenders, cost, layers, machine, peers, report, workloads
 from benchmarks.busy import busy_processors
 from benchmarks.calls import clearprop, count
 from benchmarks.contenders import CONTENDERS, FAMILIES, clearprop_layers, taking_part
@@ -171,6 +172,24 @@ def test_a_limit_holds_for_every_contender(monkeypatch):
     assert machine.environment()["OPENBLAS_CORETYPE"] == "Haswell"
     assert machine.environment()["NUMBA_CPU_NAME"] == "haswell"
     assert machine.description()["kernel"] == "avx2"
+
+
+def test_a_peer_is_installed_once_whoever_asks(tmp_path, monkeypatch):
+    """Two that ask at the same time: one installs, the other waits and finds it there."""
+    monkeypatch.setattr(peers, "FOLDER", tmp_path / ".bench")
+    done = []
+
+    def install(_):
+        assert not done, "while another installs"
+        time.sleep(0.05)
+        done.append(True)
+        return ""
+
+    monkeypatch.setattr(peers, "_install", install)
+    monkeypatch.setattr(peers, "_present", lambda _: bool(done))
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(peers._installed_by_one, [PEERS["jax"]] * 4)) == [""] * 4
+    assert done == [True]
 
 
 def test_peers_have_versions():
