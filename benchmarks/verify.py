@@ -71,7 +71,13 @@ def checks(part: str, workers: int) -> Iterator[Check]:
         yield Check((f"benchmarks.{MODULES[part]}",))
 
 
-MODULES = {"accuracy": "tables", "optimizers": "optimizers", "comparison": "comparison", "memory": "memory"}
+MODULES = {
+    "accuracy": "tables",
+    "optimizers": "optimizers",
+    "comparison": "comparison",
+    "memory": "memory",
+    "intervals": "intervals",
+}
 PARTS = ("tests", "kernels", "files", "processes", "peers", *MODULES)
 PEER_TESTS = (
     "tests/docs/test_coming_from.py",
