@@ -33,6 +33,8 @@ COMPILING_SUMS = 3
 """The first sums: the second call of a step is compiled, too (`compiler/native/object_calls`)."""
 GRACE_SECONDS = 1.0
 """A mistake that all ranks made is told by the first: the others wait so long before they tell it."""
+PASSING_SECONDS = 0.5
+"""So long stand its last words before a rank ends all: what the launcher has not passed on by then is lost (MPICH)."""
 REARM_SECONDS = 1.0
 """The guard against ranks that hang is wound up no oftener than this."""
 _OPEN_MPI = "OMPI_COMM_WORLD_SIZE"
@@ -262,6 +264,7 @@ class World:
         if sys.__stderr__ is not None:
             sys.__stderr__.write(f"{place}{told}\n")
             sys.__stderr__.flush()
+        time.sleep(PASSING_SECONDS)
         self._abort(code)
 
     def _wind(self) -> None:
