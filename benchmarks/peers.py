@@ -74,7 +74,7 @@ def provide(names: list[str], *, install: bool = True) -> dict[str, Installed]:
 
 
 def _installed_by_one(peer: Peer) -> str:
-    """Install what is missing, one process at a time: others that run tests may want the same.  Why it failed, if so."""
+    """Install what is missing, one process at a time: others may want the same.  Why it failed, if so."""
     with FOLDER.with_name(f"{FOLDER.name}.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         return "" if _present(peer) else _install(peer)
