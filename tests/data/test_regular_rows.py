@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearprop.data.readers import csv_file
-from clearprop.data.readers.csv_file import CsvFile, byte_of_line, count_regular_rows, pieces_of_lines, read_csv
+from clearprop.data.readers.csv_file import (
+    CsvFile,
+    byte_of_line,
+    count_regular_rows,
+    has_bare_cells,
+    pieces_of_lines,
+    read_csv,
+)
 from clearprop.data.readers.text_form import TextForm
 from clearprop.errors import DataError
 
@@ -26,6 +33,19 @@ def compared(path, text, header=True, separator=","):
             return counted, begin, list(records)
         except DataError:
             return counted, begin, None
+
+
+@given(
+    parts=st.lists(st.sampled_from([",", ";", "\t", "\n", " ", "\r\n", "\v", "\u00a0", "a", "é", "b c"]), max_size=12),
+    separator=st.sampled_from(",;\t"),
+)
+def test_cells_that_look_bare_are(parts, separator):
+    text = "".join(parts)
+    cells = [cell for line in text.split("\n") for cell in line.split(separator)]
+    if has_bare_cells(text.encode(), separator):
+        assert all(cell == cell.strip() for cell in cells)
+    elif text.isascii() and separator != "\t":
+        assert any(blank in text for blank in " \t\v\r")
 
 
 @given(parts=st.lists(st.sampled_from(PARTS), max_size=30), header=st.booleans(), separator=st.sampled_from(",;"))

@@ -148,11 +148,11 @@ class CsvFile:
         )
 
     def texts(
-        self, file: Path | bytes, header: tuple[str, ...], kept: NDArray[np.bool_], headed: bool
+        self, file: Path | bytes, header: tuple[str, ...], kept: NDArray[np.bool_], headed: bool, bare: bool = False
     ) -> polars.DataFrame:
         """The texts of the rows that are `kept`, without blanks around them, null where a value is missing.
 
-        `file` is the whole file or some of its text; `headed`: with a header.
+        `file` is the whole file or some of its text; `headed`: with a header, `bare`: it has no blanks around them.
         """
         import polars as pl
 
@@ -172,7 +172,8 @@ class CsvFile:
             data = data[:, : len(header)]
         if data.shape != (len(kept), len(header)):  # quotes within fields, such as 5" pipe
             data = _rows_one_by_one(file, form.separator, header, len(kept), headed)
-        return _trim(data.filter(pl.Series(kept)), self.reading.missing_words)
+        rows = data if kept.all() else data.filter(pl.Series(kept))
+        return _trim(rows, self.reading.missing_words, bare)
 
     def cells(self, texts: polars.DataFrame, header: tuple[str, ...], target: str) -> list[Cells]:
         """The texts by column; those of the target, and what is said to be a number, hold no codes."""
@@ -204,7 +205,8 @@ def read_csv(
     if not (starts > 0).any():
         raise no_rows_error(records.header, source)
     kept = starts > 0
-    texts = table.texts(table.path, records.header, kept, headed=table.form.header)
+    bare = regular is not None and _is_bare(table, records.begin)
+    texts = table.texts(table.path, records.header, kept, headed=table.form.header, bare=bare)
     table.decide_numbers(evidence_of(texts) if table.needs_evidence else ())
     goal = records.header[-1] if target is None else target
     cells, spelled = table.cells(texts, records.header, goal), reading.spelled | {goal}
@@ -271,6 +273,30 @@ def _count_lines(piece: bytes, separator: str, width: int) -> int | None:
     by_line = signs.reshape(len(ends), width - 1)
     inside = (by_line[:, -1] < ends).all() and (by_line[1:, 0] > ends[:-1]).all()
     return len(ends) if inside else None
+
+
+def _is_bare(table: CsvFile, line: int) -> bool:
+    """Whether from a line on no cell begins or ends with a blank, as is seen without a look at each."""
+    begin = byte_of_line(table.path, line)
+    return all(has_bare_cells(piece, table.form.separator) for piece in pieces_of_lines(table.path, begin, 1 << 18))
+
+
+_OTHER_BLANKS = (b"\t", b"\v", b"\f", b"\r")
+
+
+def has_bare_cells(piece: bytes, separator: str) -> bool:
+    r"""Whether lines of ASCII without quotes surely have no blank before or behind a cell.
+
+    >>> has_bare_cells(b"1,dark blue\n2,red\n", ","), has_bare_cells(b"1, blue\n", ",")
+    (True, False)
+    """
+    if not piece.isascii() or any(blank in piece for blank in _OTHER_BLANKS):
+        return False
+    if b" " not in piece:
+        return True
+    sign = separator.encode()
+    beside = (sign + b" ", b" " + sign, b"\n ", b" \n")
+    return not (piece.startswith(b" ") or piece.endswith(b" ") or any(pair in piece for pair in beside))
 
 
 def _is_text(piece: bytes) -> bool:
@@ -426,12 +452,12 @@ def _rows_one_by_one(
     return pl.DataFrame(cells, schema=[(f"c{i}", pl.String) for i in range(len(header))], orient="row")
 
 
-def _trim(data: polars.DataFrame, missing: tuple[str, ...]) -> polars.DataFrame:
+def _trim(data: polars.DataFrame, missing: tuple[str, ...], bare: bool) -> polars.DataFrame:
     """The texts without blanks around them, null where they say that a value is missing; all columns in one go."""
     import polars as pl
 
     data.columns = [f"c{i}" for i in range(data.width)]
-    texts = data.select(pl.all().str.strip_chars())
+    texts = data if bare else data.select(pl.all().str.strip_chars())
     return texts.select(pl.when(~pl.all().is_in(list(missing))).then(pl.all())) if missing else texts
 
 

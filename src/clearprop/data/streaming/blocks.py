@@ -21,6 +21,7 @@ from clearprop.data.readers.csv_file import (
     blank_lines,
     byte_of_line,
     count_regular_rows,
+    has_bare_cells,
     no_rows_error,
     pieces_of_lines,
     place_of,
@@ -271,7 +272,8 @@ class _Csv:
         end = None if part.end is None else part.end.byte
         for piece in pieces_of_lines(self.table.path, byte, budget.text, end):
             kept = np.ones(piece.count(b"\n") + (not piece.endswith(b"\n")), np.bool_)
-            texts = self.table.texts(head + piece, records.header, kept, headed=True)
+            bare = has_bare_cells(piece, self.table.form.separator)
+            texts = self.table.texts(head + piece, records.header, kept, headed=True, bare=bare)
             yield np.arange(line, line + len(kept)), kept, texts, byte
             line, byte = line + len(kept), byte + len(piece)
 
