@@ -47,15 +47,25 @@ def test_a_random_entry_agrees_with_differences_and_its_sum_closes(number):
 SEQUENCE = np.random.default_rng(1).normal(size=(1, 3, 4))
 IMAGE = np.arange(1.0, 17.0).reshape(1, 4, 4, 1)
 SEEN = np.array([[True, True, False]])
-HIDDEN = "masked: scan leaves sum1[2,0,0] out, and nothing that it gives depends on it"
+HIDDEN = "masked: scan leaves"
 SMALLER = "is the first of the largest in no window of max_pool"
 CELLS = [kind(4, 3, dtype=float, output="last") for kind in (nn.RNN, nn.LSTM, nn.GRU)]
 CAUSAL, PLAIN = (nn.MultiHeadAttention(4, 2, causal=causal, dtype=float) for causal in (True, False))
 OUTSIDE = "is outside the receptive field of conv"
+
+
+def masked_loop(x):
+    def step(state, given):
+        return cl.where(given[1], cl.tanh(state + given[0]), state), None
+
+    return cl.scan(step, cl.zeros(4), (x[0], SEEN[0]))[0]
+
+
 ZEROS = {
     "a later element": (lambda x: CAUSAL(x)[0, 0], SEQUENCE, (0, 2, 1), "masked by where"),
     "a hidden element": (lambda x: PLAIN(x, mask=SEEN[:, None])[0, :2], SEQUENCE, (0, 2, 1), "masked by where"),
-    **{f"hidden from {k.label()}": (partial(k, mask=SEEN), SEQUENCE, (0, 2, 1), HIDDEN) for k in CELLS},
+    **{f"hidden from {k.label()}": (partial(k, mask=SEEN), SEQUENCE, (0, 2, 1), "masked by where") for k in CELLS},
+    "hidden from a loop": (lambda x: masked_loop(2.0 * x), SEQUENCE, (0, 2, 1), HIDDEN),
     "a smaller pixel": (nn.MaxPool(2), IMAGE, (0, 0, 1, 0), f"pooled elsewhere: x[0,0,1,0] {SMALLER}"),
     "a smaller pixel, padded": (nn.MaxPool(3, stride=2, padding=1), IMAGE, (0, 0, 0, 0), SMALLER),
     "a pixel between": (nn.Conv2d(1, 1, 1, stride=2, dtype=float), IMAGE, (0, 1, 1, 0), f"x[0,1,1,0] {OUTSIDE}"),

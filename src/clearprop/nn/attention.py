@@ -21,8 +21,8 @@ from clearprop.nn.positions import causal_mask, rotary
 from clearprop.rules import random
 from clearprop.rules.elementwise import logical_and, where
 from clearprop.rules.linear import matmul
-from clearprop.rules.reductions import softmax
-from clearprop.rules.structural import expand_dims, matrix_transpose, reshape, swapaxes
+from clearprop.rules.reductions import any, softmax
+from clearprop.rules.structural import broadcast_to, expand_dims, matrix_transpose, reshape, swapaxes
 from clearprop.shapes import broadcast, same
 
 _NORMS = {"layer": LayerNorm, "rms": RMSNorm}
@@ -46,7 +46,8 @@ class MultiHeadAttention(Module):
 
     `layer(query, key, value, mask=…)`: truth values of a shape that broadcasts to (…, queries, keys), the same for all
     heads; True: the query sees the key (`cl.nn.length_mask`, `cl.nn.causal_mask`).  What is masked has the weight 0 and
-    gets no gradient; a query that sees no key at all gets 0 from every head.
+    gets no gradient; a key that no query sees may be anything, NaN too; a query that sees no key at all gets 0 from
+    every head.
 
     Raises ArgumentError where the heads do not divide, ShapeError for other shapes and masks.
 
@@ -113,12 +114,15 @@ class MultiHeadAttention(Module):
         key = query if key is None else asarray(key)
         value = key if value is None else asarray(value)
         self._require_sequences(query, key, value)
+        visible = self._visible(query, key, mask)
+        if mask is not None:
+            key, value = _without_hidden(mask, key, value)
         q = self._in_heads(self.query(query), self.heads)
         k, v = (self._in_heads(y, self.kv_heads) for y in (self.key(key), self.value(value)))
         if self.rotary:
             q, k = rotary(q), rotary(k)
         scores = self._for_queries(q * math.sqrt(self.heads / self.size), matrix_transpose(k))
-        weights = Dropout(self.dropout)(self._weights(scores, self._visible(query, key, mask)))
+        weights = Dropout(self.dropout)(self._weights(scores, visible))
         y = swapaxes(self._for_queries(weights, v), -3, -2)
         return self.output(reshape(y, (*y.shape[:-2], self.size)))
 
@@ -164,6 +168,7 @@ class MultiHeadAttention(Module):
                 where=user_line(),
                 try_="cl.nn.length_mask(lengths, keys)[..., None, :]",
             )
+        mask = broadcast_to(mask, (*mask.shape[:-2], *shape))  # each query has a row, which may be left as a whole
         mask = mask if len(mask.shape) < 3 else expand_dims(mask, -3)
         return mask if causal is None else logical_and(mask, causal)
 
@@ -291,6 +296,14 @@ def _require_heads(size: int, heads: int, served: int, *, rotary: bool) -> None:
             got=f"size = {size}, heads = {heads}: {size // heads} numbers in a head",
             where=user_line(),
         )
+
+
+def _without_hidden(mask: Any, key: Any, value: Any) -> tuple[Any, Any]:
+    """Keys and values with 0 for those that no query sees: the weight 0 times NaN would be NaN."""
+    mask = asarray(mask)
+    seen = expand_dims(mask if len(mask.shape) < 2 else any(mask, axis=-2), -1)
+    held = where(seen, key, False)
+    return held, held if value is key else where(seen, value, False)
 
 
 def _broadcasts(shape: Any, to: Any) -> bool:

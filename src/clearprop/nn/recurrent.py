@@ -81,7 +81,9 @@ class Recurrent(Module):
         """
         x, given = asarray(x), states
         self._require_sequence(x)
-        mask = None if mask is None else self._checked_mask(mask, x.shape)
+        if mask is not None:
+            mask = self._checked_mask(mask, x.shape)
+            x = where(expand_dims(mask, -1), x, False)  # what fills a sequence up may be NaN, and so would be 0 · NaN
         if given is not None and len(given) != len(self.cells):
             raise ArgumentError(
                 f"{self.label()} takes a state for every cell",
@@ -152,7 +154,8 @@ class RNN(Recurrent, init=False):
     options        activation="relu" in place of tanh
 
     `layer(x, mask=…)`: truth values (…, length), False where a step fills a shorter sequence up: there the state stays
-    as it is, and y is 0.  `layer.run(x, states)` goes on from given states and returns `(y, states)`.
+    as it is, y is 0, and x may be anything, NaN too.  `layer.run(x, states)` goes on from given states and returns
+    `(y, states)`.
 
     >>> import clearprop as cl
     >>> layer = cl.nn.RNN(3, 4)
