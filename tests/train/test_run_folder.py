@@ -251,6 +251,7 @@ def test_damage_is_told(case, folder):
     with pytest.raises(cl.errors.RunError) as caught:
         load(folder)
     text = str(caught.value).replace(str(folder), "RUN")
+    text = text.replace("HeaderTooLarge", "header too large")  # the words of safetensors 0.5
     if message is None:
         assert text.startswith("the checkpoint cannot be trusted\n  expected  model.safetensors with SHA-256 ")
     else:
