@@ -158,7 +158,7 @@ class Link:
 def main() -> None:
     """Measure on each number of ranks, and say what the model makes of it."""
     parser = argparse.ArgumentParser("python -m benchmarks.scale", description=__doc__)
-    parser.add_argument("--ranks", default="1,2,4", help="numbers of ranks, 1 among them (default 1,2,4)")
+    parser.add_argument("--ranks", default="1,2,4", help="numbers of ranks, besides 1 (default 1,2,4)")
     parser.add_argument("--rank", action="store_true", help="be one of the ranks")
     parser.add_argument("--links", default="", help="such as 1gbit,10gbit: exchange over simulated links too (root)")
     asked = parser.parse_args()
@@ -171,7 +171,7 @@ def main() -> None:
     links = [rate for rate in asked.links.split(",") if rate]
     if links and missing():
         raise SystemExit(f"no links can be simulated here: {missing()}")
-    figures = {n: on_ranks(n) for n in map(int, asked.ranks.split(","))}
+    figures = {n: on_ranks(n) for n in sorted({1, *map(int, asked.ranks.split(","))})}
     for n, found in figures.items():
         _tell(f"{n} ranks", found)
     for rate in links:
