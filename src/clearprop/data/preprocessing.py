@@ -62,7 +62,7 @@ _EPOCHS = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanosecond
 """How many a second has of the units in which times since 1970 are counted."""
 _MONTH = re.compile(r"(?:.*[_\s.-])?(?:year[_\s-]?month|month|yyyymm|ym|period)", re.IGNORECASE)
 """Names of columns whose numbers of six digits are months, as a rule."""
-_LEAST_HELD, _SHARE_HELD = 1 << 21, 32
+_LEAST_HELD, _SHARE_HELD = 1 << 21, 64
 """Features are written into the rows of a table some together, which is faster: those of so many bytes, or such a part
 of the table."""
 _LEAST_LEVELS = 5
