@@ -102,7 +102,7 @@ REFUSED = {
     "year_built": "1e200",
     "heated": "perhaps",
     "grade": "lowest",
-    "sold": "31 Dez 2021",
+    "sold": "31 Smarch 2021",
     "seen": "2021-02-29 00:00",
 }
 

@@ -39,8 +39,13 @@ def _tail_integral(f: Callable[[Any], Any], corner: NDArray[Any], high: NDArray[
     places = 1.0 / (1.0 + np.exp(-np.pi * np.sinh(t)))
     weights = np.pi / 44.0 * np.cosh(t) / np.cosh(np.pi / 2.0 * np.sinh(t)) ** 2 / 2.0
     corner = np.clip(corner, 0.0, high)
-    first = np.sum(weights * corner * f(corner * places), axis=0)
-    return first + np.sum(weights * (high - corner) * f(corner + (high - corner) * places), axis=0)
+    first = _sum_of_nodes(weights * corner * f(corner * places))
+    return first + _sum_of_nodes(weights * (high - corner) * f(corner + (high - corner) * places))
+
+
+def _sum_of_nodes(terms: NDArray[Any]) -> Any:
+    """The sum of each column, in one order however many stand beside it: NumPy adds along rows as they lie in memory."""
+    return np.sum(np.ascontiguousarray(terms.T), axis=-1)
 
 
 def complete_bell(i: int, j: int, cumulant: Callable[[int, int], Any]) -> Any:
@@ -167,6 +172,7 @@ def _betainc_slopes(a: Any, b: Any, x: Any, i: int, j: int) -> Any:
 HELPERS.update(
     tail_reach=_tail_reach,
     tail_integral=_tail_integral,
+    sum_of_nodes=_sum_of_nodes,
     complete_bell=complete_bell,
     excess_of_exp=_excess_of_exp,
     gamma_tails=_gamma_tails,
