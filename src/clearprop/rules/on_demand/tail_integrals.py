@@ -44,7 +44,7 @@ def _tail_integral(f: Callable[[Any], Any], corner: NDArray[Any], high: NDArray[
 
 
 def _sum_of_nodes(terms: NDArray[Any]) -> Any:
-    """The sum of each column, in one order however many stand beside it: NumPy adds along rows as they lie in memory."""
+    """The sum of each column, in one order however many stand beside it: along rows of memory, as NumPy adds them."""
     return np.sum(np.ascontiguousarray(terms.T), axis=-1)
 
 
