@@ -88,7 +88,8 @@ def pytest_terminal_summary(terminalreporter):
 
     What tables of cases have tried is added up.
     """
-    terminalreporter.write_line(f"processor time: {sum(SECONDS, sum(os.times()[:4])):.0f} s")
+    own = os.times()[: 2 if SECONDS else 4]  # of what it has waited for the workers are a part, which tell of themselves
+    terminalreporter.write_line(f"processor time: {sum(SECONDS, sum(own)):.0f} s")
     sums = Counter()
     for report in terminalreporter.getreports("passed"):
         for tried in (value for name, value in report.user_properties if name == "tried"):
