@@ -88,7 +88,7 @@ def pytest_terminal_summary(terminalreporter):
 
     What tables of cases have tried is added up.
     """
-    own = os.times()[: 2 if SECONDS else 4]  # of what it has waited for the workers are a part, which tell of themselves
+    own = os.times()[: 2 if SECONDS else 4]  # what it waited for are workers, which tell of themselves
     terminalreporter.write_line(f"processor time: {sum(SECONDS, sum(own)):.0f} s")
     sums = Counter()
     for report in terminalreporter.getreports("passed"):
