@@ -64,6 +64,14 @@ def test_same_bits(f, sizes, dtype, monkeypatch):
         np.testing.assert_array_equal(one, two)
 
 
+def test_no_matrices_at_all():
+    """Three axes of matrices that lie in no order of theirs, the first of them empty."""
+    a, b, d = cl.ones((0, 2, 2, 3, 4)), cl.ones((2, 0, 2, 4, 5)), cl.ones((0, 2, 2, 3, 5))
+    turn = lambda x, axes: cl.permute_dims(x, (*axes, 3, 4))
+    found = cl.compile(lambda a, b, d: d + turn(a, (0, 2, 1)) @ turn(b, (1, 2, 0)))(a, b, d)
+    assert found.shape == (0, 2, 2, 3, 5)
+
+
 def test_where_a_step_between_writes_over_an_operand(monkeypatch):
     """A donated operand is updated before the sum: the product may not wait for it."""
     a, b, d, _ = arrays(72, 64, 96, "float32")

@@ -307,10 +307,8 @@ class Binding:
 
     def _adds_in_tiles(self, op: Statement) -> bool:
         """Whether a product to which an array is added is one of tiles, whose sums end before it is."""
-        (rows, vectors), kind = tile_shape(), dtype_name(op.out.dtype)
-        wide, one = panel_columns(kind, vectors), panel_columns(kind, 1)
-        first, *others = product_layouts(op, self.number)
-        return not others and first.k <= CHAIN and first.fits_tiles(rows, wide, one)
+        layouts = product_layouts(op, self.number)  # none, where nothing is to be multiplied
+        return len(layouts) == 1 and layouts[0].k <= CHAIN and _goes_by_tiles(layouts[0], dtype_name(op.out.dtype))
 
     def _product_and_sum(self, op: Statement) -> None:
         """The product, then what is added to it."""
@@ -336,7 +334,7 @@ class Binding:
         """Compute a product by tiles held in registers, if that is the faster way; B is packed once for all threads."""
         (rows, vectors), kind, item = tile_shape(), dtype_name(op.out.dtype), op.out.dtype.itemsize
         wide = panel_columns(kind, vectors)
-        if not g.fits_tiles(rows, wide, panel_columns(kind, 1)):
+        if not _goes_by_tiles(g, kind):
             return False
         (a, ao), (b, bo), (c, co) = (
             (v, o * item) for v, o in zip((op.reads[0].base, op.reads[1].base, op.out), g.offsets, strict=True)
@@ -419,6 +417,12 @@ class Binding:
     def thread_calls(self, thread: int) -> Iterator[KernelCall | None]:
         """The calls of one thread, in order."""
         return (calls[thread] for calls in self.calls)
+
+
+def _goes_by_tiles(g: ProductLayout, kind: str) -> bool:
+    """Whether this processor's tiles are the faster way to a product of a dtype."""
+    rows, vectors = tile_shape()
+    return g.fits_tiles(rows, panel_columns(kind, vectors), panel_columns(kind, 1))
 
 
 def _round_up(bytes: int) -> int:
