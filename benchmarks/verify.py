@@ -18,6 +18,8 @@ from benchmarks.peers import ROOT
 
 NUMERIC = ("arrays", "autodiff", "compiler", "data", "nn", "optim", "primitives", "train")
 """Folders of tests whose results come out of matrix products."""
+DERIVATIVES = tuple(f"tests/{folder}" for folder in ("autodiff", "control", "explanation", "primitives"))
+"""Folders of tests of rules and of what is made of them: a part of their own, being half of the long checks."""
 PROCESSES = (
     "tests/compiler/test_interrupts.py", "tests/train/test_pairs.py", "tests/train/test_killed.py",
     "tests/train/test_refused_writes.py", "tests/cli/test_full_disk.py",
@@ -52,7 +54,10 @@ def checks(part: str, workers: int) -> Iterator[Check]:
     """The commands of a part."""
     pytest = ("pytest", "-n", str(workers), "-m")
     if part == "tests":
-        yield Check((*pytest, "verify", *(f"--ignore={path}" for path in PROCESSES)))
+        yield Check((*pytest, "verify", *(f"--ignore={path}" for path in (*PROCESSES, *DERIVATIVES))))
+    elif part == "derivatives":
+        yield Check((*pytest, "verify", *DERIVATIVES))
+    elif part == "properties":
         yield Check((*pytest, "hypothesis and not verify", DRAWS), note="400 draws of every property, in place of 25")
     elif part == "processes":
         yield Check((*pytest, "verify", *PROCESSES))
@@ -78,7 +83,7 @@ MODULES = {
     "memory": "memory",
     "intervals": "intervals",
 }
-PARTS = ("tests", "kernels", "files", "processes", "peers", *MODULES)
+PARTS = ("tests", "derivatives", "properties", "kernels", "files", "processes", "peers", *MODULES)
 PEER_TESTS = (
     "tests/docs/test_coming_from.py",
     "tests/docs/test_distributions_page.py",

@@ -87,6 +87,7 @@ FLOATING = [
 
 PROBABILITY = floats(0.1, 0.9)
 
+# what is SciPy's is held to no more than docs/numerics.md promises, where some bounds are in units of 1
 SPECIAL_FUNCTIONS = [
     unary("erfc", MP.erfc, -3, 3, ulps=16, analytic=False),
     unary("erfcx", lambda x: MP.exp(x * x) * MP.erfc(x), -2, 5, ulps=8, analytic=False, slope_scale=100),
@@ -95,12 +96,13 @@ SPECIAL_FUNCTIONS = [
     unary("digamma", MP.digamma, 0.5, 5, scale=1, analytic=False, slope_scale=20),
     Row("polygamma", (floats(0.6, 4),), with_params(ONE, order=1), elementwise(lambda x, order: MP.psi(order, x)),
         ulps=8, analytic=False, slope_scale=100),
-    binary("gammainc", lambda a, x: MP.gammainc(a, 0, x, regularized=True), POSITIVE, POSITIVE, ulps=64,
-           analytic=False),
-    binary("gammaincc", lambda a, x: MP.gammainc(a, x, MP.inf, regularized=True), POSITIVE, POSITIVE, ulps=64,
-           analytic=False),
+    binary("gammainc", lambda a, x: MP.gammainc(a, 0, x, regularized=True), POSITIVE, POSITIVE, ulps=128,
+           scale=1, analytic=False),
+    binary("gammaincc", lambda a, x: MP.gammainc(a, x, MP.inf, regularized=True), POSITIVE, POSITIVE, ulps=128,
+           scale=1, analytic=False),
     Row("betainc", (POSITIVE, POSITIVE, PROBABILITY), THREE,
-        elementwise(lambda a, b, x: MP.betainc(a, b, 0, x, regularized=True)), ulps=32, analytic=False, slope_scale=20),
+        elementwise(lambda a, b, x: MP.betainc(a, b, 0, x, regularized=True)), ulps=16, scale=1, analytic=False,
+        slope_scale=20),
     *(binary("gammainc_slope", lambda a, x, order: MP.diff(lambda v: MP.gammainc(v, 0, x, regularized=True), a, order),
              POSITIVE, POSITIVE, ulps=4096, scale=1, variant=f"order {order}", analytic=False, slope_scale=10,
              cases=with_params(TWO, order=order))
@@ -111,9 +113,9 @@ SPECIAL_FUNCTIONS = [
           ulps=4096, scale=1, variant=f"orders {by_a} and {by_b}", analytic=False, slope_scale=10)
       for by_a, by_b in ((1, 0), (0, 1), (1, 1))),
     binary("betaln", lambda a, b: MP.log(MP.beta(a, b)), POSITIVE, POSITIVE, scale=4, analytic=False, slope_scale=10),
-    binary("beta", MP.beta, POSITIVE, POSITIVE, ulps=8, analytic=False, slope_scale=20),
-    unary("i0", lambda x: MP.besseli(0, x), -3, 3, analytic=False),
-    unary("i1", lambda x: MP.besseli(1, x), -3, 3, analytic=False),
+    binary("beta", MP.beta, POSITIVE, POSITIVE, ulps=16, analytic=False, slope_scale=20),
+    unary("i0", lambda x: MP.besseli(0, x), -3, 3, ulps=16, analytic=False),
+    unary("i1", lambda x: MP.besseli(1, x), -3, 3, ulps=16, analytic=False),
     unary("i0e", lambda x: MP.exp(-abs(x)) * MP.besseli(0, x), -3, 3, analytic=False),
     unary("i1e", lambda x: MP.exp(-abs(x)) * MP.besseli(1, x), -3, 3, analytic=False),
     unary("ndtr", MP.ncdf, -3, 3, ulps=16, analytic=False),

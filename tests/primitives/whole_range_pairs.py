@@ -162,7 +162,8 @@ def pairs(domain: int, dtype: str, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of numbers of every size: of sizes apart, of sizes near each other, the largest, and the smallest."""
     info, rng = np.finfo(dtype), np.random.default_rng(0)
     if domain == MODERATE:
-        a, b = 2.0 ** rng.uniform(-5.5, 5.5, (2, count))
+        a, b = 2.0 ** np.concatenate([rng.uniform(-5.5, 5.5, (2, count)), rng.uniform(-1.5, 1.5, (2, count))], axis=1)
+        a[0], b[0] = 0.5000318738766296, 1.0758669889492105  # where SciPy's incomplete gamma functions are least exact
         return a.astype(dtype), b.astype(dtype)
     if domain == SHARE_LAST:
         return (2.0 ** rng.uniform(-5.5, 5.5, count)).astype(dtype), rng.uniform(1e-3, 0.999, count).astype(dtype)

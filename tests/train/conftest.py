@@ -24,9 +24,17 @@ def data():
 
 @pytest.fixture
 def network():
+    return network_of("float32")
+
+
+def network_of(dtype):
     """A network with everything that has state or draws random numbers."""
     return cl.nn.Sequential(
-        cl.nn.Dense(4, 6, bias=False, rng=1), cl.nn.BatchNorm(6), "relu", cl.nn.Dropout(0.2), cl.nn.Dense(6, 2, rng=2)
+        cl.nn.Dense(4, 6, bias=False, rng=1, dtype=dtype),
+        cl.nn.BatchNorm(6, dtype=dtype),
+        "relu",
+        cl.nn.Dropout(0.2),
+        cl.nn.Dense(6, 2, rng=2, dtype=dtype),
     )
 
 

@@ -16,22 +16,19 @@ import llvmlite.binding as llvm
 
 from clearprop.compiler.native.loader import load_text
 
-FUNCTIONS: dict[str, str] = {
-    **dict.fromkeys(("erfc", "erfcx", "erfinv", "gammaln", "i0", "i0e", "i1", "i1e"), "d"),
-    **dict.fromkeys(("log_ndtr", "ndtr", "ndtri", "psi"), "d"),
-    **dict.fromkeys(("beta", "betaln", "gammainc", "gammaincc", "zeta"), "dd"),
-    "betainc": "ddd",
+FUNCTIONS: dict[str, int] = {
+    **dict.fromkeys(("erfc", "erfcx", "erfinv", "gammaln", "i0", "i0e", "i1", "i1e"), 1),
+    **dict.fromkeys(("log_ndtr", "ndtr", "ndtri", "psi"), 1),
+    **dict.fromkeys(("beta", "betaln", "gammainc", "gammaincc", "zeta"), 2),
+    "betainc": 3,
 }
-"""What kernels call, with a letter for each operand."""
-SINGLE = ("betainc", "erfinv")
-"""Those that SciPy computes in float32 by code of its own; all others it computes in float64, and rounds."""
-_C_TYPES = {"d": "double", "f": "float"}
+"""What kernels call, in float64, with the number of its operands."""
 _NEEDS = re.compile(r"\bspecial_\w+\(")
 
 
-def scipy_symbol(name: str, kind: str = "d") -> str:
-    """The name by which LLVM knows SciPy's function of float64 (`d`) or float32 (`f`)."""
-    return f"clearprop_scipy_{name}_{kind}"
+def scipy_symbol(name: str) -> str:
+    """The name by which LLVM knows SciPy's function of float64."""
+    return f"clearprop_scipy_{name}"
 
 
 def register_functions_of(text: str) -> None:
@@ -42,19 +39,15 @@ def register_functions_of(text: str) -> None:
 
 @functools.cache
 def _register_all() -> None:
-    single = {name: "f" * len(FUNCTIONS[name]) for name in SINGLE}
-    for name, operands in [*FUNCTIONS.items(), *single.items()]:
-        llvm.add_symbol(
-            scipy_symbol(name, operands[0]), published_address(name, operands) or inner_loop_address(name, operands)
-        )
+    for name, operands in FUNCTIONS.items():
+        llvm.add_symbol(scipy_symbol(name), published_address(name, operands) or inner_loop_address(name, operands))
 
 
-def published_address(name: str, operands: str) -> int | None:
+def published_address(name: str, operands: int) -> int | None:
     """The address of a C function `double (double, …, int)`; several may bear the name, by the types that they take."""
     from scipy.special import cython_special  # start-up time: SciPy
 
-    kind = _C_TYPES[operands[0]]
-    wanted = f"{kind} ({', '.join([kind] * len(operands))}, int __pyx_skip_dispatch)".encode()
+    wanted = f"double ({', '.join(['double'] * operands)}, int __pyx_skip_dispatch)".encode()
     capsules: dict[str, Any] = cython_special.__pyx_capi__
     for key in (name, *(f"__pyx_fuse_{n}{name}" for n in range(4))):
         if key in capsules and _capsule_name(capsules[key]) == wanted:
@@ -86,54 +79,54 @@ class _Ufunc(ctypes.Structure):
 
 
 _ONE_ELEMENT = """
-define {kind} @{name}({parameters}, i32 %unused) {{
+define double @{name}({parameters}, i32 %unused) {{
   %count = alloca i64
   store i64 1, i64* %count
   %steps = alloca [{places} x i64]
   %places = alloca [{places} x i8*]
-  %result = alloca {kind}
+  %result = alloca double
 {stores}
   %first = getelementptr [{places} x i8*], [{places} x i8*]* %places, i64 0, i64 0
   %step = getelementptr [{places} x i64], [{places} x i64]* %steps, i64 0, i64 0
   %loop = inttoptr i64 {loop} to void (i8**, i64*, i64*, i8*)*
   %data = inttoptr i64 {data} to i8*
   call void %loop(i8** %first, i64* %count, i64* %step, i8* %data)
-  %y = load {kind}, {kind}* %result
-  ret {kind} %y
+  %y = load double, double* %result
+  ret double %y
 }}
 """
-_STORE = """  %cell{k} = bitcast {kind}* {cell} to i8*
+_STORE = """  %cell{k} = bitcast double* {cell} to i8*
   %place{k} = getelementptr [{places} x i8*], [{places} x i8*]* %places, i64 0, i64 {k}
   store i8* %cell{k}, i8** %place{k}
   %step{k} = getelementptr [{places} x i64], [{places} x i64]* %steps, i64 0, i64 {k}
   store i64 8, i64* %step{k}"""
 
 
-def inner_loop_address(name: str, operands: str) -> int:
+def inner_loop_address(name: str, operands: int) -> int:
     """The address of a function that calls the ufunc's inner loop, where that stands in this process, for one element.
 
     What it needs beside the loop stands in its text, which is compiled here and kept nowhere.
     """
     loop, data = _inner_loop(name, operands)
-    kind, places = _C_TYPES[operands[0]], len(operands) + 1
+    places = operands + 1
     copies = "\n".join(
-        f"  %operand{k} = alloca {kind}\n  store {kind} %x{k}, {kind}* %operand{k}" for k in range(len(operands))
+        f"  %operand{k} = alloca double\n  store double %x{k}, double* %operand{k}" for k in range(operands)
     )
-    cells = [*(f"%operand{k}" for k in range(len(operands))), "%result"]
-    stores = "\n".join(_STORE.format(k=k, kind=kind, cell=cell, places=places) for k, cell in enumerate(cells))
-    parameters = ", ".join(f"{kind} %x{k}" for k in range(len(operands)))
-    inner = f"one_element_{name}_{operands[0]}"
+    cells = [*(f"%operand{k}" for k in range(operands)), "%result"]
+    stores = "\n".join(_STORE.format(k=k, cell=cell, places=places) for k, cell in enumerate(cells))
+    parameters = ", ".join(f"double %x{k}" for k in range(operands))
+    inner = f"one_element_{name}"
     text = _ONE_ELEMENT.format(
-        kind=kind, name=inner, parameters=parameters, places=places, stores=f"{copies}\n{stores}", loop=loop, data=data
+        name=inner, parameters=parameters, places=places, stores=f"{copies}\n{stores}", loop=loop, data=data
     )
     return load_text(inner, text)
 
 
-def _inner_loop(name: str, operands: str) -> tuple[int, int]:
-    """The inner loop of SciPy's ufunc for operands of these types, and what it is to be given."""
+def _inner_loop(name: str, operands: int) -> tuple[int, int]:
+    """The inner loop of SciPy's ufunc for float64, and what it is to be given."""
     from scipy import special  # start-up time: SciPy
 
     ufunc = getattr(special._ufuncs, f"_{name}", None) or getattr(special._ufuncs, name)
     held = _Ufunc.from_address(id(ufunc))
-    at = ufunc.types.index(f"{operands}->{operands[0]}")
+    at = ufunc.types.index(f"{'d' * operands}->d")
     return int(held.functions[at] or 0), int(held.data[at] or 0)

@@ -1,6 +1,6 @@
 """Special functions inside kernels: SciPy's own code by address, and the tails that `rules` computes better.
 
-Float32 is computed in float64 and rounded, as SciPy itself does but for two functions.  What is put together of several
+Float32 is computed in float64 and rounded.  What is put together of several
 is spelled here for a number as it is for arrays in `rules.on_demand.special_functions`, with the C library's exp and
 log, whose last bits may differ from NumPy's.
 """
@@ -21,14 +21,14 @@ _EXACT = OPTIONS | {"fastmath": False}  # as NumPy computes: one rounding an ope
 _HERE = _EXACT | {"cache": False}  # closures, which Numba does not tell apart on disk
 
 
-def _external(name: str, kind: Any = types.float64) -> Any:
+def _external(name: str) -> Any:
     """SciPy's function in a kernel; its last argument is Cython's, and says nothing."""
-    letter = "f" if kind == types.float32 else "d"
-    return types.ExternalFunction(scipy_symbol(name, letter), kind(*[kind] * len(FUNCTIONS[name]), types.int32))
+    operands = [types.float64] * FUNCTIONS[name]
+    return types.ExternalFunction(scipy_symbol(name), types.float64(*operands, types.int32))
 
 
 _erfc, _erfcx, _gammaln, _psi, _zeta = map(_external, ("erfc", "erfcx", "gammaln", "psi", "zeta"))
-_log_ndtr, _ndtr = map(_external, ("log_ndtr", "ndtr"))
+_log_ndtr, _ndtr, _betainc = map(_external, ("log_ndtr", "ndtr", "betainc"))
 
 
 @njit(**_EXACT)
@@ -105,6 +105,12 @@ def _binary(name: str) -> Any:
     return function
 
 
+@njit(**_EXACT)
+def special_betainc(a: Any, b: Any, x: Any) -> Any:
+    """The regularised incomplete beta function."""
+    return type(x)(_betainc(f64(a), f64(b), f64(x), i32(0)))
+
+
 special_erfc, special_ndtr, special_log_ndtr = (
     _round_result(_erfc64),
     _round_result(_ndtr64),
@@ -112,34 +118,14 @@ special_erfc, special_ndtr, special_log_ndtr = (
 )
 special_inverse_mills, special_lgamma = _round_result(_inverse_mills64), _round_result(_lgamma64)
 special_i0, special_i0e, special_i1, special_i1e = map(_unary, ("i0", "i0e", "i1", "i1e"))
-special_erfcx, special_ndtri = _unary("erfcx"), _unary("ndtri")
+special_erfcx, special_ndtri, special_erfinv = map(_unary, ("erfcx", "ndtri", "erfinv"))
 special_beta, special_betaln, special_zeta = map(_binary, ("beta", "betaln", "zeta"))
 special_gammainc, special_gammaincc = map(_binary, ("gammainc", "gammaincc"))
-
-
-def special_erfinv(x: Any) -> Any:
-    """The inverse of the error function."""
-    raise NotImplementedError
-
-
-def special_betainc(a: Any, b: Any, x: Any) -> Any:
-    """The regularised incomplete beta function."""
-    raise NotImplementedError
 
 
 def special_polygamma(order: int, x: Any) -> Any:
     """ψ⁽ⁿ⁾(x) of an order that stands in the kernel's text."""
     raise NotImplementedError
-
-
-def _own_erfinv(kind: Any) -> Any:
-    own = _external("erfinv", kind)
-    return lambda x: own(x, i32(0))
-
-
-def _own_betainc(kind: Any) -> Any:
-    own = _external("betainc", kind)
-    return lambda a, b, x: own(a, b, x, i32(0))
 
 
 def _polygamma_of(n: int) -> Any:
@@ -169,6 +155,4 @@ def _positive_polygamma(order: int) -> Any:
     return njit(**_HERE)(lambda x: factor * _zeta(s, x, i32(0)))
 
 
-overload(special_erfinv)(lambda x: _own_erfinv(x))
-overload(special_betainc)(lambda a, b, x: _own_betainc(x))
 overload(special_polygamma, prefer_literal=True)(lambda order, x: _polygamma_of(order.literal_value))

@@ -16,11 +16,12 @@ from clearprop.rules.elementwise import abs, as_floating, equal, exp, log, sign,
 
 
 def _scipy_special(name: str, *values: Any) -> Any:
-    """SciPy's function of this name, in the dtype of its operands; SciPy is loaded when it is first needed."""
+    """SciPy's function of this name, in float64 and rounded: its own float32 `betainc` loses up to 64 units."""
     from scipy import special
 
     dtype = np.result_type(*(v for v in values if not isinstance(v, int)))
-    return np.asarray(getattr(special, name)(*values), dtype if dtype.kind == "f" else np.float64)[()]
+    doubles = (v if isinstance(v, int) else np.asarray(v, np.float64) for v in values)
+    return np.asarray(getattr(special, name)(*doubles), dtype if dtype.kind == "f" else np.float64)[()]
 
 
 def _exp_of_square(x: Any, c: float) -> Any:
