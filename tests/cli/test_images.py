@@ -8,6 +8,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import clearprop as cl
+from tests.data.png import save_pictures
 
 pytestmark = pytest.mark.usefixtures("eager")
 QUICK = ("--hidden", "4", "--epochs", "2", "--batch-size", "64")
@@ -116,3 +117,41 @@ def test_a_mistake_is_one_message_and_nothing_is_written(name, command):
     assert lines[0] == headline and lines[-1] == f"  try       {remedy}"
     assert [line.split()[0] for line in lines[1:]] == ["expected", "got", "where", "try"]
     assert not Path("runs").exists()
+
+
+def test_a_folder_of_pictures_is_learned_and_its_run_does_what_every_run_does(command):
+    save_pictures(Path("halves"), 20)
+    told = command("train", "halves", "--model", "conv", "--size", "6x6", *QUICK, "--out", "run")  # of two updates
+    assert told.code == 0, told.err
+    assert "40 pictures resized to 6 × 6" in told.out and "network   6 × 6 × 1, convolutions → 4 → 2" in told.out
+    predicted = command("predict", "run", "halves")
+    lines = predicted.out.splitlines()
+    assert lines[0] == "row,file,class,p(left),p(right)" and lines[1].startswith("0,left/000.png,")
+    assert len(lines) == 41 and predicted.err == "40 pictures resized to 6 × 6\n"
+    single = command("predict", "run", "halves/right/003.png").out.splitlines()
+    assert single[1].split(",")[2:] == lines[24].split(",")[2:] and single[1].startswith("0,003.png,")
+    run = cl.load("run")
+    assert [line.split(",")[2] for line in lines[1:]] == run.predict("halves").tolist()
+    assert "40 rows" in command("evaluate", "run", "halves").out
+    assert run.replay(2).digest == run.replay(2).digest
+    assert cl.explain(run, "layers[1].weight", row=3)[1, 1, 0, 3].check().agrees
+    assert command("report", "run").code == 0
+    assert command("train", "--resume", "run").code == 0
+    changed = Path("halves/left/000.png")
+    changed.write_bytes(Path("halves/right/000.png").read_bytes())
+    assert "data.digest" in command("train", "--resume", "run").err
+
+
+def test_pictures_that_cannot_be_judged_say_so(command):
+    save_pictures(Path("halves"), 8)
+    assert command("train", "halves", "--model", "conv", *QUICK, "--out", "run").code == 0
+    told = command("evaluate", "run", "halves/left")
+    assert told.code == 2 and told.err.splitlines()[0] == "these pictures have no classes"
+    assert command("predict", "run", "halves/left").code == 0
+
+
+def test_fit_takes_a_folder_of_pictures(command):
+    save_pictures(Path("halves"), 8)
+    run = cl.fit("conv", "halves", size="4x4", epochs=1, validation=0.25)
+    assert run.predict("halves/left/000.png").shape == (1,)
+    assert run.evaluate("halves").keys() == {"loss", "accuracy"}

@@ -84,8 +84,9 @@ breast-cancer, diabetes, penguins, spirals
         folder,
         """\
 cannot read 'd': it is a directory
-  expected  a CSV, Parquet, JSON lines, Excel, Arrow, NPY or NPZ file, or a folder of Parquet or NPY files
-  got       a directory without Parquet or NPY files
+  expected  a CSV, Parquet, JSON lines, Excel, Arrow, NPY or NPZ file, or a folder of Parquet or NPY files or of \
+pictures
+  got       a directory without Parquet or NPY files and pictures
   where     d
   try       name the file in it""",
         id="directory",

@@ -195,7 +195,7 @@ def test_a_folder_without_them_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("none")
     with pytest.raises(DataError, match="it is a directory") as error:
         from_source(tmp_path, None, "auto", 0.15, 0.15, 0)
-    assert error.value.got == "a directory without Parquet or NPY files"
+    assert error.value.got == "a directory without Parquet or NPY files and pictures"
 
 
 def test_files_of_two_forms_are_not_one_table(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 from clearprop.cli.console import divergence, messages, output, print_json, say, tell_data, tell_results
 from clearprop.cli.exit_codes import DONE, INTERRUPTED
 from clearprop.cli.folds_session import require_table
+from clearprop.data.readers.reading import Reading
 from clearprop.data.readers.sources import default_memory, needs_streaming
 from clearprop.errors import ArgumentError
 from clearprop.files.presence import free_folder, require_free
@@ -103,7 +104,8 @@ def _require_alone(others: Mapping[str, Any]) -> None:
 def _require_memory(asked: Mapping[str, Any]) -> None:
     """Raise ArgumentError for a file that would be streamed."""
     memory = asked.get("memory")
-    if needs_streaming(asked["data"], default_memory() if memory is None else memory, asked.get("encoding")):
+    form = Reading(encoding=asked.get("encoding"), size=asked.get("size"))
+    if needs_streaming(asked["data"], default_memory() if memory is None else memory, form):
         raise ArgumentError(
             "an ensemble needs a table that fits into memory",
             expected="a table that can be read at once",

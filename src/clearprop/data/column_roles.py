@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import (
+    NAMES_FILE,
     Column,
     ColumnKind,
     Frame,
@@ -119,6 +120,8 @@ def _target_name(frame: Frame, asked: str | None) -> tuple[str, str]:
         return asked, f"the target is {asked!r}, as asked"
     if frame.target is not None:
         return frame.target, f"the target is {frame.target!r}, which {frame.source!r} sets"
+    if frame.pictures is not None:
+        raise pictures_without_classes(frame)
     if frame.is_array:
         raise DataError(
             "there is no target: y is missing",
@@ -128,6 +131,17 @@ def _target_name(frame: Frame, asked: str | None) -> tuple[str, str]:
             try_="(x, y), or an NPZ file written by numpy.savez(file, x=x, y=y)",
         )
     return frame.names[-1], f"the target is {frame.names[-1]!r}, the last column (--target chooses another)"
+
+
+def pictures_without_classes(frame: Frame) -> DataError:
+    """The error for pictures that lie in no subfolders, where their classes are asked for."""
+    return DataError(
+        "these pictures have no classes",
+        expected="a folder with one subfolder for each class, and its pictures in it",
+        got=f"{frame.rows} pictures in no subfolder",
+        where=frame.source,
+        try_="move each picture into a subfolder with the name of its class",
+    )
 
 
 def _no_column(frame: Frame, asked: str) -> DataError:
@@ -301,6 +315,8 @@ def text_in_regression(name: str, text: str, where: str) -> DataError:
 def drop_reason(facts: ColumnFacts, is_array: bool) -> str:
     """Why a feature column is left out; empty if it is used.  Columns of arrays are all used."""
     # From what nobody can use to what somebody may want: what is asked for is left out for the former alone.
+    if facts.use == NAMES_FILE:
+        return f"{IDENTIFIES}: each has a file of its own"
     if is_array:
         return ""
     if not facts.present:
@@ -341,6 +357,8 @@ def used_column(column: Column, place: Locator, source: str = "", asked: str = "
     Raises DataError, with the row, for an infinite number, for a value that is not what is asked for, for text in a
     column that otherwise holds numbers (see `is_mixed`), and for dates that can be read in two ways.
     """
+    if column.use == NAMES_FILE:
+        return column
     if asked:
         return _asked_column(column, place, source, asked)
     if column.kind == "category" and may_be_times(column.values):

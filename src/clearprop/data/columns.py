@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
@@ -20,6 +21,7 @@ from clearprop.errors import DataError, printable
 
 ColumnKind = Literal["number", "boolean", "category", "time"]
 RowNumbers: TypeAlias = NDArray[np.intp]
+NAMES_FILE = "file"  # the use of a column of files, one a row: they stand beside answers, and are not learned from
 Locator: TypeAlias = Callable[[str, int], str]
 """`place(column, row)` says where a value stands, such as `houses.csv:17`."""
 
@@ -141,14 +143,24 @@ def names_of(columns: Sequence[Column]) -> tuple[str, ...]:
     return columns.names if isinstance(columns, TableColumns) else tuple(column.name for column in columns)
 
 
+@dataclass(frozen=True)
+class PictureForm:
+    """What all pictures of a source have in common, and whether they were `resized` to it."""
+
+    height: int
+    width: int
+    channels: int
+    resized: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """A source as it was read: columns of equal length, and where they came from.
 
-    `target` is the target that the source itself names (None: the last column, where one is needed).
-    `test_rows` are the rows that the source sets aside for the test.  `is_array`: columns have no names of
-    their own and go by position.  `lines` are the lines of a text file at which its rows start, `decimal` is the sign
-    before its decimals.
+    `target` is the target that the source itself names (None: the last column, where one is needed), `test_rows` are
+    the rows that it sets aside for the test.  `is_array`: columns have no names of their own and go by position.
+    `lines` are the lines of a text file at which its rows start, `decimal` is the sign before its decimals, `pictures`
+    what pictures in files of their own have in common.
     """
 
     source: str
@@ -160,6 +172,7 @@ class Frame:
     is_array: bool = False
     lines: NDArray[np.int64] | None = None
     decimal: str | None = None
+    pictures: PictureForm | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -223,8 +236,6 @@ def number_text(value: float) -> str:
     >>> number_text(3.0), number_text(0.5)
     ('3', '0.5')
     """
-    if not np.isfinite(value):
-        return str(float(value))
     return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
@@ -475,17 +486,10 @@ def _aligned_chunks(blocks: Iterable[NDArray[np.float64]]) -> Iterator[NDArray[n
 
 
 def _median(chunks: Chunks, count: int) -> float:
-    held = list(_first_two(chunks()))
+    held = list(islice((block for block in chunks() if len(block)), 2))  # enough to tell one from many
     if len(held) == 1:
         return float(np.median(held[0])) + 0.0  # -0.0 is 0.0
     del held
     ranks = np.array([[(count - 1) // 2, count // 2]])
     found = order_statistics(lambda: ((keys_of(v), np.zeros(len(v), np.intp)) for v in chunks()), ranks)
     return float(np.mean(floats_of(found[0])))
-
-
-def _first_two(blocks: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    """The first two blocks that hold something: enough to tell one from many."""
-    full = (block for block in blocks if len(block))
-    for _, block in zip(range(2), full, strict=False):
-        yield block

@@ -14,7 +14,7 @@ from clearprop.data.columns import Column, RowNumbers, name_list, quantity
 
 @dataclass(frozen=True)
 class EncodingReport:
-    """What encoding met that differs from training: see `lines()`."""
+    """What encoding met that differs from training, and `notes` of who read the source: see `lines()`."""
 
     reordered: bool
     ignored: tuple[str, ...]
@@ -22,10 +22,12 @@ class EncodingReport:
     missing: Mapping[str, int]
     far: Mapping[str, int]
     left_out: int
+    notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The report as sentences, empty if there is nothing to say."""
-        lines = ["the columns stand in another order than in training: put right"] if self.reordered else []
+        lines = [*self.notes]
+        lines += ["the columns stand in another order than in training: put right"] if self.reordered else []
         if self.ignored:
             lines.append(f"not used, because training did not: {name_list(self.ignored)}")
         for name, counts in self.unseen.items():

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.column_roles import Dropped, Task
+from clearprop.data.column_roles import Dropped, Task, pictures_without_classes
 from clearprop.data.columns import (
+    NAMES_FILE,
     Column,
     Findings,
     Frame,
     Locator,
+    PictureForm,
     TableColumns,
     as_category,
     blank_column,
@@ -87,7 +89,8 @@ class Preprocessing:
 
     `missing` are the words for missing values that were asked for in place of the usual ones, `habit` is how the text
     was written, `weight` the column that says how much each row counts.  Of an ensemble, `columns` are those of all its
-    `members`, one after another, and the target is that of the first.
+    `members`, one after another, and the target is that of the first.  `pictures` is the form of pictures in
+    files of their own.
 
     >>> from clearprop.data.table import load_table
     >>> fitted = Preprocessing.fit(load_table("iris"))
@@ -103,6 +106,7 @@ class Preprocessing:
     habit: TextHabit = PLAIN
     weight: str | None = None
     members: int = 1
+    pictures: PictureForm | None = None
 
     @classmethod
     def side_by_side(cls, each: Sequence[Preprocessing]) -> Preprocessing:
@@ -130,7 +134,8 @@ class Preprocessing:
         texts = tuple((name, "category") for name in sorted(self.texts))
         missing = self.missing if said.missing is None else said.missing
         choice = ColumnChoice(kinds=texts)
-        return replace(said, missing=missing, columns=choice, spelled=frozenset(keep), habit=self.habit)
+        said = replace(said, habit=self.habit, pictures=self.pictures)
+        return replace(said, missing=missing, columns=choice, spelled=frozenset(keep))
 
     def reading_again(self, said: Reading) -> Reading:
         """How the data of the training are read once more: words and numbers as they were taken for then.
@@ -154,7 +159,7 @@ class Preprocessing:
             else fit_target(train.target, classes, train.transform)
         )
         weight = None if train.weight is None else train.weight.name
-        return cls(train.task, columns, target, train.dropped, weight=weight)
+        return cls(train.task, columns, target, train.dropped, weight=weight, pictures=train.pictures)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -242,6 +247,8 @@ class Preprocessing:
                 "columns to keep are a list of names", expected='keep=["id"]', got=f"{keep!r:.80}", where=user_line()
             )
         frame = self._named(read(source, target=self.target.name, reading=self.reading_with(keep, said)))
+        if with_target and frame.pictures is not None and frame.target is None:
+            raise pictures_without_classes(frame)
         self.require_columns(frame.names, frame.source, with_target, said.fill)
         encoded = self.encode_frame(frame, frame.names, with_target, keep)
         if not len(encoded.rows):
@@ -309,6 +316,7 @@ class Preprocessing:
         goals = [frame[name].take(kept) for name in self.target.names] if with_target else []
         y = self._encoded_target(goals, place) if with_target else None
         report = self._report(names, findings, frame.rows - len(kept))
+        report = report if frame.pictures is None else replace(report, notes=frame.notes, far={})  # of bytes
         wanted = [as_category(frame[name].take(kept)) for name in keep if name in there]
         counted = as_weights(frame[self.weight].take(kept), place) if with_target and self.weight else None
         return Encoded(x, y, kept, report, tuple(wanted), None if counted is None else counted.values)
@@ -342,7 +350,8 @@ class Preprocessing:
         """The frame of an array with the names that its columns had in training, by position."""
         if not frame.is_array:
             return frame
-        features = [column for column in frame.columns if column.name != frame.target]
+        files = [column for column in frame.columns if column.use == NAMES_FILE]
+        features = [column for column in frame.columns if column.name != frame.target and column.use != NAMES_FILE]
         own = self.source_columns
         if len(features) != len(own):
             raise DataError(
@@ -355,7 +364,8 @@ class Preprocessing:
         named = [replace(column, name=encoding.name) for encoding, column in zip(own, features, strict=True)]
         if frame.target is not None:
             named.append(replace(frame[frame.target], name=self.target.name))
-        return Frame(frame.source, tuple(named), frame.place, target=self.target.name, is_array=True)
+        goal = None if frame.target is None else self.target.name
+        return replace(frame, columns=(*named, *files), target=goal)
 
     def _require(self, names: tuple[str, ...], source: str, further: tuple[str, ...] = ()) -> None:
         needed = (*(column.name for column in self.source_columns), *further)
@@ -406,8 +416,9 @@ class Preprocessing:
     def to_json(self) -> str:
         """The object as JSON text; numbers keep every bit."""
         return preprocessing_to_json(
-            self.task, self.columns, self.target, self.dropped, self.missing, self.habit, self.weight, self.members
-        )
+            self.task, self.columns, self.target, self.dropped, self.missing, self.habit, self.weight, self.members,
+            self.pictures,
+        )  # fmt: skip
 
     @classmethod
     def from_json(cls, text: str, where: str = "preprocessing.json") -> Preprocessing:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any, get_args
 
 from clearprop.data.column_roles import Dropped, Task
+from clearprop.data.columns import PictureForm
 from clearprop.data.encodings import CategoryEncoding, ClassTarget, Encoding, NumberEncoding, NumberTarget
 from clearprop.data.joint_target import JointTarget, Target
 from clearprop.data.kinds.lists import SIGNS
@@ -31,6 +32,7 @@ def preprocessing_to_json(
     habit: TextHabit = PLAIN,
     weight: str | None = None,
     members: int = 1,
+    pictures: PictureForm | None = None,
 ) -> str:
     """The parts of a Preprocessing as JSON text."""
     document = {
@@ -43,17 +45,20 @@ def preprocessing_to_json(
         **({} if habit == PLAIN else {"habit": asdict(habit)}),
         **({} if weight is None else {"weight": weight}),
         **({} if members == 1 else {"members": members}),
+        **({} if pictures is None else {"pictures": asdict(pictures)}),
     }
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def preprocessing_from_json(
-    text: str, where: str
-) -> tuple[Task, tuple[Encoding, ...], Target, tuple[Dropped, ...], tuple[str, ...] | None, TextHabit, str | None, int]:
+def preprocessing_from_json(text: str, where: str) -> tuple[
+    Task, tuple[Encoding, ...], Target, tuple[Dropped, ...], tuple[str, ...] | None, TextHabit, str | None, int,
+    PictureForm | None,
+]:  # fmt: skip
     """The parts of a Preprocessing.  Raises RunError for text that `preprocessing_to_json` did not write."""
     document = parse_json(text, _WHAT, where)
-    further = ("missing", "habit", "weight", "members")
-    words, written, weight, several = (document.pop(k, None) if isinstance(document, dict) else None for k in further)
+    further = ("missing", "habit", "weight", "members", "pictures")
+    known = {k: document.pop(k, None) if isinstance(document, dict) else None for k in further}
+    words, written, weight, several, form = known.values()
     document = require_keys(document, {"format", "task", "target", "columns", "dropped"}, _WHAT, where)
     if document["format"] != FORMAT:
         refuse(_WHAT, f"format {FORMAT}", f"format {document['format']!r}", where)
@@ -70,7 +75,8 @@ def preprocessing_from_json(
     missing = checked_value(tuple[str, ...] | None, words, _WHAT, f"{where}, missing")
     habit = PLAIN if written is None else read_record(TextHabit, written, _WHAT, f"{where}, habit")
     column = checked_value(str | None, weight, _WHAT, f"{where}, weight")
-    return task, columns, target, dropped, missing, habit, column, members
+    pictures = None if form is None else read_record(PictureForm, form, _WHAT, f"{where}, pictures")
+    return task, columns, target, dropped, missing, habit, column, members, pictures
 
 
 def _target_record(target: Target) -> dict[str, object]:

@@ -28,6 +28,7 @@ from clearprop.data.columns import (
     Column,
     Frame,
     Locator,
+    PictureForm,
     RowNumbers,
     TableColumns,
     as_category,
@@ -58,7 +59,8 @@ class Table:
     `identifiers` the columns that are left out because they tell rows apart.  `divider` is the column by which rows are
     `split`, if one was named, `weight` the one that says how much each counts; `decimal` the sign before decimals of a
     text file.  Of several targets that are learned together, `further` are those after the first.  `transform` is what
-    is asked for of a target of numbers: see `target_transforms`.
+    is asked for of a target of numbers: see `target_transforms`.  `pictures` is the form
+    of those in files of their own.
     """
 
     source: str
@@ -81,6 +83,7 @@ class Table:
     weight: Column | None = None
     further: tuple[Column, ...] = ()
     transform: str = "none"
+    pictures: PictureForm | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -198,6 +201,7 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
         divider=_divider(frame, kept, place, reading.columns),
         weight=None if weight is None else as_weights(frame[weight].take(kept), place),
         transform=transform_for(reading.columns.transform, decided, names),
+        pictures=frame.pictures,
     )
 
 

@@ -372,7 +372,7 @@ def from_source(
     >>> prepared.train[0].shape, prepared.told["classes"]
     ((120, 4), ['setosa', 'versicolor', 'virginica'])
     """
-    if reading.unit is None and memory is not None and needs_streaming(source, memory, reading.encoding):
+    if reading.unit is None and memory is not None and needs_streaming(source, memory, reading):
         _require_single(member, str(source))
         shares = (validation, test)
         found = stream_table(Path(source), str(source), target, task, *shares, seed, memory, watch, reading, ranks)

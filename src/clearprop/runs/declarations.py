@@ -167,6 +167,14 @@ class DataSettings:
         "NA,-,999",
         metavar="WORDS",
     )
+    size: str | None = data_setting(
+        None,
+        "Of pictures in files: the height and width to which all are resized, 32x32.",
+        "HEIGHTxWIDTH, two whole numbers from 1",
+        "32x32",
+        metavar="HxW",
+        since="0.2",
+    )
     drop: str | None = data_setting(
         None,
         "Columns to leave out.",

@@ -98,6 +98,7 @@ def fit(
     delimiter: str | None = None,
     decimal: str | None = None,
     header: str | bool | None = None,
+    size: str | None = None,
     target_transform: str = "none",
     unit: str | None = None,
     context: int = 128,
@@ -167,6 +168,7 @@ def fit(
     drop, only, kind, missing  columns of a table to leave out or to use, what they are, words for missing values, as on
                 the command line, or as lists and {column: kind}
     encoding, delimiter, decimal, header  of a text file, where they are not what it shows
+    size        of pictures in a folder: the height and width to which all are resized, "32x32"
     target_transform  what is learned of a target of numbers of a table: "none", the target itself; "log", which is
                 log(1 + y), or "quantile", normal scores, for long tails; "auto", what is clearly best on the validation
                 rows if the target is skewed.  Predictions, metrics and intervals are in the unit of the data
@@ -212,7 +214,7 @@ def fit(
     chosen = _optimizer(optimizer)
     _check_places(out, resume)
     words = reading_words(
-        encoding=encoding, delimiter=delimiter, decimal=decimal, header=header, missing=missing,
+        encoding=encoding, delimiter=delimiter, decimal=decimal, header=header, missing=missing, size=size,
         drop=drop, only=only, kind=kind, split=split, group=group,
         weight=sample_weight if isinstance(sample_weight, str) else None,
     )  # fmt: skip

@@ -148,6 +148,8 @@ LARGEST_NETWORK = 500_000_000
 """The most parameters of a network that is built from settings."""
 SMALL, LARGE = 1_000, 20_000
 """Below SMALL rows of the training part a data set is small, from LARGE rows on it is large."""
+FEWEST_UPDATES = 4
+"""A rate that rises and falls needs so many updates; a run that has fewer ends before its rate has fallen."""
 FEW = 500
 """Below FEW rows of the training part, a number comes in a few pieces only, and dropout is that of classes."""
 
@@ -234,7 +236,7 @@ def scheduled_optimizer(settings: Settings, data: Prepared) -> Any:
         return rule
     steps = settings.epochs * batches_in(data.table, settings.batch_size or rows_in(data.table)) // settings.accumulate
     make = {"cosine": optim.cosine, "one_cycle": optim.one_cycle}[settings.schedule]
-    scheduled = with_schedule(rule, lambda rate: make(rate, steps=max(steps, 1)))
+    scheduled = with_schedule(rule, lambda rate: make(rate, steps=max(steps, FEWEST_UPDATES)))
     if scheduled == rule:
         raise ArgumentError(
             f"{settings.optimizer} has no learning rate that could move",

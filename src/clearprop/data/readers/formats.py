@@ -36,6 +36,8 @@ ARROW = FileForm("Arrow", (".arrow", ".feather", ".ipc"), (b"ARROW1",))
 NPY = FileForm("NPY", (".npy",), (b"\x93NUMPY",), streams=True)
 FORMS = (CSV, PARQUET, JSON, EXCEL, ARROW, NPY, NPZ)
 """All forms, the one that is assumed of other files first."""
+PICTURES = FileForm("PNG or JPEG", (".png", ".jpg", ".jpeg"), (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"))
+"""Pictures: no table in a file, but rows of one in a folder."""
 PARTS = (PARQUET, NPY)
 """The forms of which a folder of files may be one table."""
 _TEXTS = (JSON, EXCEL)
@@ -56,7 +58,7 @@ DATA_FILE = f"a {forms_text()} file"
 """A file of data, in a sentence."""
 STREAMED = tuple(form for form in FORMS if form.streams)
 """The forms of which a file may be larger than memory."""
-DATA_HELP = f"A {forms_text()} file, a folder of {forms_text('or', PARTS)} files"
+DATA_HELP = f"A {forms_text()} file, a folder of {forms_text('or', PARTS)} files, or one of pictures"
 """What may be named as data, at the start of an option's help."""
 SUFFIXES = tuple(suffix for form in FORMS for suffix in form.suffixes)
 """The suffixes by which data files are found in a folder."""
@@ -79,8 +81,9 @@ def holds_workbook(path: Path) -> bool:
 def form_of(path: Path, source: str) -> FileForm:
     """The form of a file, by its first bytes; by its name only where the content shows none (CSV: all text).
 
-    A folder has that of the files in it.  Raises DataError for what is there but cannot be read: a folder without parts
-    of a table, or with parts of two forms; a device, a file without permission.
+    A folder has that of the files in it, of pictures those in its subfolders.  Raises DataError for what is there but
+    cannot be read: a folder without parts of a table and pictures, or with parts of two forms; a device, a file without
+    permission.
     """
     if path.is_dir():
         return _form_of_parts(path, source)
@@ -105,8 +108,9 @@ def form_of(path: Path, source: str) -> FileForm:
         ) from None
     if start[:2] == b"PK" and (path.suffix.lower() == ".zip" or holds_workbook(path)):
         return CSV  # packed text
-    by_name = [form for form in FORMS if path.suffix.lower() in form.suffixes]
-    found = next((form for form in FORMS if form.fits(start)), by_name[0] if by_name else CSV)
+    known = (*FORMS, PICTURES)
+    by_name = [form for form in known if path.suffix.lower() in form.suffixes]
+    found = next((form for form in known if form.fits(start)), by_name[0] if by_name else CSV)
     return CSV if found in _TEXTS else found
 
 
@@ -119,6 +123,12 @@ def table_parts(folder: Path) -> list[Path]:
     return sorted(path for path in found if not path.name.startswith((".", "_")))
 
 
+def holds_pictures(folder: Path) -> bool:
+    """Whether pictures are in a folder, its subfolders or theirs."""
+    ways = ("*", "*/*", "*/*/*")
+    return any(path.suffix.lower() in PICTURES.suffixes for way in ways for path in folder.glob(way))
+
+
 def _form_of_part(path: Path) -> FileForm | None:
     return next((form for form in PARTS if path.suffix.lower() in form.suffixes), None)
 
@@ -126,11 +136,13 @@ def _form_of_part(path: Path) -> FileForm | None:
 def _form_of_parts(folder: Path, source: str) -> FileForm:
     by_form = {_form_of_part(path): path.name for path in table_parts(folder)}
     names = forms_text("or", PARTS)
+    if not by_form and holds_pictures(folder):
+        return PICTURES
     if not by_form:
         raise DataError(
             f"cannot read {source!r}: it is a directory",
-            expected=f"{DATA_FILE}, or a folder of {names} files",
-            got=f"a directory without {names} files",
+            expected=f"{DATA_FILE}, or a folder of {names} files or of pictures",
+            got=f"a directory without {names} files and pictures",
             where=source,
             try_="name the file in it",
         )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypedDict
 
-from clearprop.data.columns import name_list
+from clearprop.data.columns import PictureForm, name_list
 from clearprop.errors import ArgumentError, DataError, nearest, user_line
 
 MISSING = (
@@ -19,6 +20,7 @@ MISSING = (
 """The spellings of a missing value, unless the user says others."""
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar", " ": "a space"}
 """What may stand between fields, in the order of preference."""
+_SIZE = re.compile(r"[1-9]\d{0,4}x[1-9]\d{0,4}")
 _WORDS = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "bar": "|", "pipe": "|", "space": " "}
 
 
@@ -289,6 +291,8 @@ class Reading:
         habit: what decides where a file does not show how it is written.
         unit: of running text, what it is read by, char or word; None: the file holds a table.
         context: from so many units before it each is foretold.
+        size: of pictures, the height and width to which they are resized, `32x32`.
+        pictures: the form in which a run learned its pictures, to which those to predict are brought.
 
     >>> Reading(delimiter="tab").separator, Reading(missing=("-",)).missing_words
     ('\t', ('', '-'))
@@ -305,8 +309,12 @@ class Reading:
     habit: TextHabit = PLAIN
     unit: str | None = None
     context: int = 0
+    size: str | None = None
+    pictures: PictureForm | None = None
 
     def __post_init__(self) -> None:
+        if self.size is not None and not _SIZE.fullmatch(self.size):
+            raise _option_error("--size", "HEIGHTxWIDTH, two whole numbers from 1", self.size, "--size 32x32")
         if self.delimiter is not None and self.separator not in DELIMITERS:
             raise _option_error("--delimiter", ", ; | tab space", self.delimiter, "--delimiter ';'")
         if self.decimal not in (None, ".", ","):
@@ -327,6 +335,7 @@ class Reading:
         decimal: str | None = None,
         header: str | None = None,
         missing: str | None = None,
+        size: str | None = None,
         fill: str | None = None,
         unit: str | None = None,
         context: int | str | None = None,
@@ -345,7 +354,7 @@ class Reading:
         words = None if missing is None else tuple(word.strip() for word in missing.split(","))
         choice = ColumnChoice.from_words(**columns)
         form = encoding, delimiter, decimal, known[header or "auto"], words, words_of(fill)
-        return cls(*form, choice, unit=unit, context=int(context or 0))
+        return cls(*form, choice, unit=unit, context=int(context or 0), size=size)
 
     def with_spelled_divider(self) -> Reading:
         """The same, and it is kept how the groups or parts of rows are written."""
@@ -358,6 +367,18 @@ class Reading:
         """The habit of a file that was read so, with this sign before decimals (None: it is no text)."""
         sign = "," if decimal == "," else self.decimal
         return TextHabit(self.encoding, self.separator, sign, self.header)
+
+    @property
+    def picture_size(self) -> tuple[int, int] | None:
+        """The height and width to which pictures are resized; None: they stay as they are, or as a run learned them.
+
+        >>> Reading(size="32x48").picture_size
+        (32, 48)
+        """
+        if self.size is None:
+            return None
+        height, _, width = self.size.partition("x")
+        return int(height), int(width)
 
     @property
     def separator(self) -> str | None:
@@ -374,7 +395,7 @@ def _option_error(option: str, expected: str, got: str, try_: str) -> ArgumentEr
     return ArgumentError(f"{option} cannot be {got!r}", expected=expected, got=repr(got), where=option, try_=try_)
 
 
-FORM = ("encoding", "delimiter", "decimal", "header", "missing")
+FORM = ("encoding", "delimiter", "decimal", "header", "missing", "size")
 """The words of `Reading.from_words` on how a file is written, as settings and options are called."""
 READING = (*FORM, "drop", "only", "kind", "split", "group", "weight", "target_transform")
 """Those on the columns, too: what training is told of its table."""
@@ -385,7 +406,7 @@ READING_TEXT = (*READING, "unit", "context")
 class FormWords(TypedDict, total=False):
     """How a file to predict or to evaluate is written, where it is not what it shows or what training was told.
 
-    encoding, delimiter, decimal, header, missing  as for `cl.fit`
+    encoding, delimiter, decimal, header, missing, size  as for `cl.fit`
     fill  columns of the training that the data may lack, which are then missing in every row
     """
 
@@ -394,6 +415,7 @@ class FormWords(TypedDict, total=False):
     decimal: str | None
     header: str | bool | None
     missing: str | Sequence[str] | None
+    size: str | None
     fill: str | Sequence[str] | None
 
 

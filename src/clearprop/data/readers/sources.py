@@ -30,6 +30,7 @@ from clearprop.data.readers.formats import (
     CSV,
     DATA_FILE,
     NPZ,
+    PICTURES,
     STREAMED,
     SUFFIXES,
     FileForm,
@@ -46,7 +47,7 @@ from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.spirals import spirals
 from clearprop.data.readers.typed_tables import TABLE_LIMIT, TABLES, read_typed, typed_table
 from clearprop.data.streaming.memory import size_text
-from clearprop.errors import DataError, nearest
+from clearprop.errors import ArgumentError, DataError, nearest
 from clearprop.files.presence import exists
 
 SHARE_OF_FREE = 0.5
@@ -72,6 +73,7 @@ def read(
     values are spelled.  Raises DataError for what cannot be read.
     """
     as_text |= reading.columns.texts
+    require_pictures(source, reading.size)
     if isinstance(source, Frame):
         return source
     if isinstance(source, str | Path):
@@ -145,29 +147,56 @@ def default_memory() -> int:
     return int(SHARE_OF_FREE * free_memory())
 
 
-def needs_streaming(source: Any, memory: int, encoding: str | None = None) -> bool:
+def require_pictures(source: Any, size: str | None) -> None:
+    """Raise ArgumentError for a size of pictures beside a source that holds none."""
+    if size is None or holds_files_of_pictures(source):
+        return
+    raise ArgumentError(
+        "--size is for pictures, PNG or JPEG",
+        expected="a folder of pictures, or data without --size",
+        got=f"--size {size}, and {source if isinstance(source, str | Path) else 'values in memory'}",
+        where="--size",
+        try_="no --size: rows and arrays stay as they are",
+    )
+
+
+def holds_files_of_pictures(source: Any) -> bool:
+    """Whether a source is a picture in a file, or a folder of them."""
+    if not isinstance(source, str | Path) or str(source) in BUNDLED:
+        return False
+    return file_form(Path(source), str(source)) is PICTURES
+
+
+def needs_streaming(source: Any, memory: int, reading: Reading = AS_SHOWN) -> bool:
     """Whether a source is a file that takes more than `memory` bytes when it is read at once, and can be streamed.
 
     Raises DataError for a file that takes more and cannot be streamed.
     """
+    require_pictures(source, reading.size)
     if not isinstance(source, str | Path) or str(source) in BUNDLED:
         return False
     path = Path(source)
     form = file_form(path, str(source))
     if form is CSV:
-        return CSV_SHARE * plain_text(path, str(source), encoding).path.stat().st_size > memory
+        return CSV_SHARE * plain_text(path, str(source), reading.encoding).path.stat().st_size > memory
     if form in TABLES:
         table = typed_table(path, str(source))
         values = table.rows * len(table.names)
         return table.bytes_per_value * values > memory or 8 * values > TABLE_LIMIT
-    values = values_in_npz(path, str(source)) if form is NPZ else path.stat().st_size // 8
+    if form is PICTURES:
+        from clearprop.data.readers.picture_files import values_in_pictures  # start-up time: few data are pictures
+
+        values = values_in_pictures(path, str(source), reading.picture_size)
+    else:
+        values = values_in_npz(path, str(source)) if form is NPZ else path.stat().st_size // 8
     if BYTES_PER_NUMBER * values > memory:
         raise DataError(
             f"{str(source)!r} does not fit into the memory that data may take",
             expected=f"at most {size_text(memory)}; {forms_text('and', STREAMED)} files may be larger",
             got=f"{values:,} numbers, which take {size_text(BYTES_PER_NUMBER * values)}",
             where=f"--memory, {source}",
-            try_="more --memory, or the same table as a Parquet file",
+            try_="more --memory, or "
+            + ("smaller pictures: --size 32x32" if form is PICTURES else "the same table as a Parquet file"),
         )
     return False
 
@@ -181,10 +210,32 @@ def _read_file(given: str | Path, as_text: frozenset[str], target: str | None, r
         return read_typed(path, source, target, as_text, reading.spelled)
     if form is ARROW:
         return _read_data_frame(read_arrow(path, source), target, as_text, reading.spelled, source)
+    if form is PICTURES:
+        return _read_pictures(path, source, reading)
     arrays = read_npz(path, source)
     if "x" in arrays or "x_train" in arrays:
         return _read_npz(arrays, source)
     return _read_columns(columns_of(arrays, source), target, as_text, reading.spelled, source)
+
+
+def _read_pictures(path: Path, source: str, reading: Reading) -> Frame:
+    from clearprop.data.readers.picture_files import read_pictures  # start-up time: few data are pictures
+
+    found = read_pictures(path, source, reading.picture_size, reading.pictures)
+    pixels = read_arrays(found.values, None, source)
+
+    def place(column: str, row: int) -> str:
+        return found.files[row] if path.is_file() else f"{source.rstrip('/')}/{found.files[row]}"
+
+    return replace(
+        pixels,
+        columns=(*pixels.columns, *found.columns),
+        place=place,
+        target=None if found.classes is None else "class",
+        notes=found.notes,
+        test_rows=found.test_rows,
+        pictures=found.form,
+    )
 
 
 def _read_columns(
