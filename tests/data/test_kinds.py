@@ -9,7 +9,7 @@ import polars
 import pytest
 
 from clearprop.data.kinds.lists import list_sign
-from clearprop.data.kinds.times import ORDERS, parts_of, seconds_of, time_evidence
+from clearprop.data.kinds.times import ORDERS, parts_of, read_times, seconds_of
 from clearprop.data.kinds.word_encodings import hashed_text
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.reading import ColumnChoice, Reading
@@ -80,7 +80,7 @@ NO_TIMES = ["2021-02-30", "2021-13-01", "24:00", "12:60", "1.5.2", "10.0.0.1", "
 @pytest.mark.parametrize("name", TIMES)
 def test_texts_are_the_times_that_they_say(name):
     texts, order, first = TIMES[name]
-    found = time_evidence(texts)
+    found = read_times(texts).evidence
     assert found.times
     assert found.order == order
     if order is not None:
@@ -92,15 +92,15 @@ def test_texts_are_the_times_that_they_say(name):
 
 @pytest.mark.parametrize("text", NO_TIMES)
 def test_what_is_no_time_is_none(text):
-    assert not time_evidence([text]).times
-    assert not time_evidence(["2021-03-04", text]).times
+    assert not read_times([text]).evidence.times
+    assert not read_times(["2021-03-04", text]).evidence.times
 
 
 def test_evidence_of_parts_is_that_of_the_whole():
     texts = ["3/4/2021", None, "2021-01-01", "14/4/2021", "1/2/2020 03:04"]
-    whole = time_evidence(texts)
+    whole = read_times(texts).evidence
     for cut in range(1, len(texts)):
-        first, second = time_evidence(texts[:cut]), time_evidence(texts[cut:])
+        first, second = read_times(texts[:cut]).evidence, read_times(texts[cut:]).evidence
         assert first | second == whole
 
 
@@ -436,3 +436,22 @@ def test_every_week_of_two_centuries_agrees_with_the_calendar():
         year for year in range(1900, 2099) if np.isnan(seconds_of(np.array([f"{year}-W53"], object), "year-first")[0])
     ]
     assert last == [year for year in range(1900, 2099) if (year, 53) not in there]
+
+
+FORMS = ("%Y-%m-%dT%H:%M:%S.%f%z", "%d.%m.%y %H:%M", "%d %b %Y, %I:%M %p", "%G-W%V-%u", "%B %Y", "%Y%m%d")
+"""Ways to write a time, as `strftime` does it."""
+
+
+def test_texts_of_many_forms_are_each_the_time_that_datetime_reads():
+    rng = np.random.default_rng(4)
+    start = datetime.datetime(1990, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=5, minutes=30)))
+    seconds = []
+    texts = []
+    for passed, form in zip(rng.uniform(0, 1e9, 500), rng.choice(FORMS, 500), strict=True):
+        texts.append((start + datetime.timedelta(seconds=passed)).strftime(form))
+        back = datetime.datetime.strptime(texts[-1], form)
+        back = back if back.tzinfo else back.replace(tzinfo=datetime.UTC)
+        seconds.append(int(back.timestamp()) + back.microsecond / 10**6)
+    column = np.array([*texts, None] * 150, dtype=object)  # more than are read at a time
+    found = read_times(column, asked=True).seconds["year-first"]
+    assert np.array_equal(found, [*seconds, np.nan] * 150, equal_nan=True)

@@ -25,7 +25,8 @@ from clearprop.data.columns import (
     number_text,
 )
 from clearprop.data.kinds.lists import SIGNS, list_sign
-from clearprop.data.kinds.times import LONGEST_TIME, as_time, fits_time, require_one_order, time_evidence
+from clearprop.data.kinds.time_forms import LONGEST_TIME
+from clearprop.data.kinds.times import as_time, read_times, require_one_order
 from clearprop.data.readers.reading import (
     AS_THEY_ARE,
     GROUPS,
@@ -362,12 +363,13 @@ def used_column(column: Column, place: Locator, source: str = "", asked: str = "
     if asked:
         return _asked_column(column, place, source, asked)
     if column.kind == "category" and may_be_times(column.values):
-        evidence = time_evidence(column.values)
+        times = read_times(column.values)
+        evidence = times.evidence
         if evidence.times:
-            return as_time(column, require_one_order(column.name, evidence, source), place)
+            return as_time(column, require_one_order(column.name, evidence, source), place, times)
         slips = evidence.texts - evidence.fits
         if is_mixed(evidence.fits, slips):
-            row = int(np.argmax(~fits_time(column.values)))
+            row = int(np.argmax(~times.fits & ~column.missing))
             raise mixed_times(column.name, column.values[row], place(column.name, row), slips, evidence.fits)
     if column.marks:
         require_one_unit(column.name, column.marks, f"{source}, column {column.name!r}")
@@ -419,10 +421,10 @@ def _asked_column(column: Column, place: Locator, source: str, asked: str) -> Co
         if column.kind == "time":
             return column
         texts = as_category(column)
-        order = asked
-        if asked == "date":
-            order = require_one_order(column.name, time_evidence(texts.values, asked=True), source)
-        return as_time(texts, order, place)
+        if asked != "date":
+            return as_time(texts, asked, place)
+        times = read_times(texts.values, asked=True)
+        return as_time(texts, require_one_order(column.name, times.evidence, source), place, times)
     words = as_category(column)
     levels = levels_in(asked)
     strange = next((row for row, text in enumerate(words.values) if text is not None and text not in levels), None)

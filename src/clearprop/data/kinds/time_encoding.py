@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from clearprop.data.column_roles import INDICATOR_SHARE
 from clearprop.data.columns import Chunks, Column, Findings, Locator, count_far, summarise
-from clearprop.data.kinds.times import DAY, ORDERS, as_time, parts_of, time_text
+from clearprop.data.kinds.time_forms import DAY
+from clearprop.data.kinds.times import ORDERS, as_time, parts_of, time_text
 
 PERIODS = ("year", "week", "day")
 """The periods in which the place of a time may be a feature."""

@@ -37,11 +37,9 @@ from clearprop.data.encodings import ordered_classes
 from clearprop.data.kinds.times import (
     ORDERS,
     TimeEvidence,
-    fits_time,
     no_time,
+    read_times,
     require_one_order,
-    seconds_of,
-    time_evidence,
 )
 from clearprop.data.readers.reading import AS_THEY_ARE, TIMES, ColumnChoice, levels_in, word_without_place
 from clearprop.data.slips import (
@@ -297,15 +295,16 @@ class _ColumnScan:
 
     def _add_times(self, texts: NDArray[Any], where: Callable[[int], str]) -> None:
         asked = self.asked in TIMES
-        found = time_evidence(texts, asked) if asked or may_be_times(texts) else TimeEvidence(times=False)
+        times = read_times(texts if asked or may_be_times(texts) else (), asked)
+        found = times.evidence
         if self.no_time is None and found.fits < found.texts:
-            row = int(np.argmax(~fits_time(texts)))
+            row = int(np.argmax(~times.fits & (texts != None)))  # noqa: E711 - each text
             self.no_time = (texts[row], where(row))
         self.evidence = found if self.evidence is None else self.evidence | found
-        if self.asked not in TIMES:
+        if not asked:
             return
         for order in ORDERS:
-            lost = np.isnan(seconds_of(texts, order)) & np.array([text is not None for text in texts])
+            lost = np.isnan(times.seconds[order]) & (texts != None)  # noqa: E711 - each text
             if lost.any() and order not in self.strange:
                 row = int(np.argmax(lost))
                 self.strange[order] = (texts[row], where(row))

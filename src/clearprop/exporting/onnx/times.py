@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.kinds.time_encoding import TimeEncoding
-from clearprop.data.kinds.times import CLOCK, CLOCKS, DATES, DAY, MONTHS, PIVOT, month_number
+from clearprop.data.kinds.time_forms import CLOCK, CLOCKS, DATES, DAY, MONTHS, PIVOT, month_number
 from clearprop.exporting.onnx.graph import GraphBuilder, element_type
 from clearprop.program.types import FLOAT32, FLOAT64
 from clearprop.rules.elementwise import (
