@@ -236,8 +236,8 @@ no option named '--epoch'
 --freeze, --grad-shards, --group, --header, --hidden, --initial-weights, --json, --kind, --l1, --l2, --learning-rate, \
 --loss, --lr, --member, --members, --memory, --metric, --missing, --model, --on, --only, --optimizer, --out, \
 --param-groups, --patience, --pieces, --quantiles, --rank-timeout, --recipe, --reduce, --repeats, --resume, \
---schedule, --seed, --split, --target, --target-transform, --task, --test, --threads, --threshold, --time, --unit, \
---val, --weight, --world
+--schedule, --seed, --size, --split, --target, --target-transform, --task, --test, --threads, --threshold, --time, \
+--unit, --val, --weight, --world
   got       '--epoch'
   where     clearprop train
   try       '--epochs', the nearest name"""),
@@ -273,7 +273,7 @@ no setting named 'hiden'
   expected  one of: accumulate, activation, augment, batch_size, calibration, class_weight, context, costs, data, \
 decimal, delimiter, drop, dropout, ema, encoding, epochs, freeze, grad_shards, group, header, hidden, kind, l1, l2, \
 loss, lr, member, memory, metric, missing, model, only, optimizer, param_groups, patience, pieces, quantiles, recipe, \
-reduce, schedule, seed, split, target, target_transform, task, test, threshold, unit, val, weight
+reduce, schedule, seed, size, split, target, target_transform, task, test, threshold, unit, val, weight
   got       'hiden'
   where     train.toml
   try       'hidden', the nearest name"""),
