@@ -239,6 +239,8 @@ def tell_data(data: Prepared) -> None:
 
 def tell_results(run: Run) -> None:
     """The results of a run, what has to be known of them, and the sentence that says how good they are."""
+    from clearprop.train import LEAST_COST  # start-up time: a run is at hand
+
     console, summary = output(), run.summary
     if run.results:
         print_results(console, run.results)
@@ -251,6 +253,8 @@ def tell_results(run: Run) -> None:
     if run.threshold is not None:
         why = "; mistakes cost least so on the validation rows" if run.config.settings.costs else ""
         say(console, f"threshold {run.threshold:.4g}: above that probability {run.class_names[1]} is chosen{why}")
+    elif run.choice is not None:
+        say(console, LEAST_COST)
     if run.headline is not None:
         console.print()
         say(console, run.headline)

@@ -173,7 +173,17 @@ def _meaning(run: Run) -> list[str]:
     if fitted is None:
         return ["The rows x are those that the network was trained on."]
     rows = f"The rows x are encoded, feature by feature: {name_list(fitted.feature_names, 12)}."
-    return [rows, *_answers_text(fitted, run.config.settings.loss)]
+    return [rows, *_answers_text(fitted, run.config.settings.loss), *_choice_text(run)]
+
+
+def _choice_text(run: Run) -> list[str]:
+    """How a class is chosen by the outputs, where it is not the one of the largest."""
+    if run.choice is None:
+        return []
+    if isinstance(run.choice, float):
+        return [f"The run chooses {run.class_names[1]} where its probability is above {run.choice:.6g}."]
+    table = "; ".join(" ".join(f"{cost:g}" for cost in row) for row in run.choice.of)
+    return [f"The run chooses the class j of least Σᵢ pᵢ·Cᵢⱼ, p = softmax(outputs), with the costs C = {table}."]
 
 
 def _answers_text(fitted: Preprocessing, loss: str) -> list[str]:

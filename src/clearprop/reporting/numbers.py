@@ -21,7 +21,7 @@ from clearprop.rules import random
 from clearprop.rules.activations import sigmoid
 from clearprop.rules.reductions import softmax
 from clearprop.runs.state import State
-from clearprop.train import Plan, Run, make_objective, make_step, replay_steps
+from clearprop.train import Choice, Plan, Run, chosen_by, make_objective, make_step, replay_steps
 
 MOST_ROWS = 20_000
 """By so many rows a report judges at most, where rows are on disk."""
@@ -39,8 +39,8 @@ class Held:
 
     `places` are their places within the part, which has `total` rows; `rows` says which rows of the source these are,
     `weighted` whether rows have weights, by which nothing of a report counts but loss and metrics.  Where every output
-    answers yes or no by itself, `labels_each` holds their names and `classes` is empty.  `threshold` chooses between
-    two classes, where the run has one.
+    answers yes or no by itself, `labels_each` holds their names and `classes` is empty.  `choice` is how a class is
+    chosen.
     """
 
     part: str
@@ -53,7 +53,7 @@ class Held:
     rows: SourceRows | None = None
     weighted: bool = False
     labels_each: tuple[str, ...] = ()
-    threshold: float | None = None
+    choice: Choice = None
 
     def row_text(self, row: int) -> str:
         """What a row is called: see `SourceRows.text`."""
@@ -75,10 +75,8 @@ class Held:
 
     @property
     def chosen(self) -> NDArray[np.int64]:
-        """The classes that are chosen, `(rows,)`: the most probable ones, or those by the threshold."""
-        shares = self.probabilities
-        likelier = np.argmax(shares, axis=1) if self.threshold is None else shares[:, 1] > self.threshold
-        return np.asarray(likelier, dtype=np.int64)
+        """The classes that are chosen, `(rows,)`."""
+        return chosen_by(self.probabilities, self.choice)
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -116,7 +114,7 @@ def held_rows(run: Run, data: Prepared, train: Part | None) -> Held | None:
     named = run.target_names if len(run.target_names) == labels else ()
     each = named or tuple(f"label {k}" for k in range(labels))
     classes = () if each else classes
-    return Held(part, x, y, wide, classes, places, total, data.rows.get(part), data.weighted, each, run.threshold)
+    return Held(part, x, y, wide, classes, places, total, data.rows.get(part), data.weighted, each, run.choice)
 
 
 def _judging_rows(run: Run, data: Prepared, train: Part | None) -> tuple[str, Part | None]:

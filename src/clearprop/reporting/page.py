@@ -33,7 +33,7 @@ from clearprop.reporting.numbers import (
 )
 from clearprop.reporting.ranking import ranking_charts
 from clearprop.runs.events import IN_DEVIATIONS, by_target, measure_text, overall
-from clearprop.train import ArrayFeed, BlockFeed, Plan, Run
+from clearprop.train import LEAST_COST, ArrayFeed, BlockFeed, Plan, Run
 from clearprop.train.ensembles import members_of
 
 LARGEST_CONFUSION, POINTS, LONGEST_NAME, MOST_TARGETS = 30, 1000, 24, 8
@@ -303,9 +303,11 @@ def _judgement(run: Run, held: Held, charts: Charts) -> str:
     if run.summary.temperature is not None:
         told = f"Outputs are divided by {number_text(run.summary.temperature)}, a temperature found on validation rows"
         lead += f"<p>{told}: by those the calibration below looks a little better than it is.</p>\n"
-    if held.threshold is not None:
-        chosen = f"{html_text(held.classes[1])} is chosen where its probability is above {number_text(held.threshold)}"
+    if isinstance(held.choice, float):
+        chosen = f"{html_text(held.classes[1])} is chosen where its probability is above {number_text(held.choice)}"
         lead += f"<p>{chosen}, the threshold; calibration is of the larger probability.</p>\n"
+    elif held.choice is not None:
+        lead += f"<p>{LEAST_COST[0].upper()}{LEAST_COST[1:]}; calibration is of the largest probability.</p>\n"
     if held.classes:
         return lead + _confusion(held) + "".join(map(charts.add, ranking_charts(held))) + _calibration(held, charts)
     if held.labels_each:

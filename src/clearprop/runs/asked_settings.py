@@ -18,6 +18,7 @@ from clearprop.nn import loss_named
 from clearprop.nn.loss_text import loss_of_quantiles
 from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse
+from clearprop.runs.cost_text import costs_in
 from clearprop.runs.settings import (
     LARGEST_LAYER,
     MODELS,
@@ -60,7 +61,7 @@ def _sizes(value: Any) -> Any:
 
 
 def _weights(value: Any) -> Any:
-    """`yes=5,no=1` as weights, or costs, by class."""
+    """`yes=5,no=1` as weights by class."""
     if not isinstance(value, str) or "=" not in value:
         return value
     pairs = [word.rpartition("=") for word in words_of(value)]
@@ -76,6 +77,7 @@ def _numbers(value: Any) -> Any:
 
 
 _HINTS = get_type_hints(Settings)
+_Cost = Annotated[float, Field(ge=0)]
 _OR_AUTO = ("lr", "threshold")
 # what is typed otherwise than it is kept: sizes in words, text for an optimizer, `auto` for a number
 _TYPED: Mapping[str, Any] = {
@@ -85,7 +87,7 @@ _TYPED: Mapping[str, Any] = {
     "class_weight": Annotated[
         Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None, BeforeValidator(_weights)
     ],
-    "costs": Annotated[dict[str, Annotated[float, Field(ge=0)]] | None, BeforeValidator(_weights)],
+    "costs": dict[str, _Cost | dict[str, _Cost]] | str | None,
     "optimizer": str | None,
     **{
         name: Annotated[float, Field(**_limits(declaration_of(name).range))] | Literal["auto"] | None
@@ -121,6 +123,8 @@ def settings_from(options: Mapping[str, Any], file: Path | None = None) -> dict[
         raise _mistake(problem, values, given, file) from None
     asked = {name: getattr(read, name) for name in values}
     _check_names(asked, given, file)
+    if isinstance(asked.get("costs"), str):
+        asked["costs"] = costs_in(asked["costs"], place("costs", given, file))
     return _with_quantiles(asked, given, file)
 
 
@@ -239,5 +243,7 @@ def as_toml(asked: Mapping[str, Any], comments: bool = False) -> str:
 
 def _toml_value(value: Any) -> str:
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(k, ensure_ascii=False)} = {v}" for k, v in value.items()) + " }"
+        return (
+            "{ " + ", ".join(f"{json.dumps(k, ensure_ascii=False)} = {_toml_value(v)}" for k, v in value.items()) + " }"
+        )
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

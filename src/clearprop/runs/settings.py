@@ -170,11 +170,12 @@ class Settings(DataSettings):
         absent=True,
         changes=False,
     )
-    costs: dict[str, float] | None = training_setting(
+    costs: dict[str, Any] | str | None = training_setting(
         None,
-        "What it costs to take a row of a class for the other, such as sick=10,well=1: the threshold is the one at "
-        "which mistakes cost least on the validation part.",
-        "CLASS=COST with commas between them, costs from 0 up",
+        "What mistakes cost: by the true class (sick=10,well=1), by both (sick:well=10), or a CSV file of all. Of two "
+        "classes the threshold is the one at which they cost least on the validation part; of more, the class of "
+        "least expected cost is chosen.",
+        "CLASS=COST or TRUE:CHOSEN=COST with commas between them, costs from 0 up, or a CSV file",
         "yes=5,no=1",
         metavar="COSTS",
         since="0.2",
@@ -417,7 +418,8 @@ def option_of(name: str) -> str:
 
 _RECORDED: Mapping[str, Any] = {
     "optimizer": dict[str, object] | None,
-    **dict.fromkeys(("class_weight", "costs"), dict[str, float] | None),
+    "class_weight": dict[str, float] | None,
+    "costs": dict[str, object] | None,
 }
 """The types that a record holds where the command line holds text."""
 _FIELDS: Mapping[str, Field[Any]] = {f.name: f for f in fields(Settings)}

@@ -16,6 +16,7 @@ from clearprop.errors import checked_methods
 from clearprop.sklearn.parameters import ScoresRows
 from clearprop.sklearn.tabular import Tabular
 from clearprop.sklearn.tabular_parameters import with_settings
+from clearprop.train import chosen_by
 
 
 @checked_methods
@@ -31,7 +32,8 @@ class TabularClassifier(ScoresRows, ClassifierMixin, Tabular):  # type: ignore[m
     loss, class_weight, metric, optimizer, learning_rate, epochs, batch_size, l1, l2, patience, seed  the training
     threshold  of two classes: above which probability the second of `classes_` is predicted; "auto" finds one on the
         rows that `validation` set aside
-    costs     of two classes: {class: what it costs to take a row of it for the other}, for which a threshold is found
+    costs     {class: what it costs to take a row of it for another}, or {true class: {chosen class: cost}}: of two
+        classes a threshold is found for them, of more the class of least expected cost is predicted
     calibration  "temperature": `predict_proba` fits the rows that `validation` set aside best
     validation, split, group  how rows are set aside: a share, and random, time:COL, group:COL or column:COL
     drop, only, kind, missing  columns to leave out or to use, what they are, words for missing values
@@ -66,12 +68,8 @@ class TabularClassifier(ScoresRows, ClassifierMixin, Tabular):  # type: ignore[m
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The class of each row, (rows,)."""
-        shares = self.predict_proba(X)
-        limit = self.run_.threshold
-        if limit is None:
-            return np.asarray(self.classes_[shares.argmax(axis=1)])
-        first, second = self.classes_[np.argsort(self._outputs)]  # as the network has them
-        return np.asarray(np.where(shares[:, int(np.argmax(self._outputs))] > limit, second, first))
+        in_order = np.argsort(self._outputs)  # as the network has the classes
+        return np.asarray(self.classes_[in_order][chosen_by(self.predict_proba(X)[:, in_order], self.run_.choice)])
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """The probability of each class, (rows, classes), in the order of `classes_`."""

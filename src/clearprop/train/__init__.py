@@ -50,6 +50,9 @@ from clearprop.train.step import make_step as make_step
 from clearprop.train.step import supplies as supplies
 from clearprop.train.target_choice import settled_data as settled_data
 from clearprop.train.target_choice import settled_table as settled_table
+from clearprop.train.thresholds import LEAST_COST as LEAST_COST
+from clearprop.train.thresholds import Choice as Choice
+from clearprop.train.thresholds import chosen_by as chosen_by
 from clearprop.train.thresholds import shift_by as shift_by
 from clearprop.train.training import evaluate_test as evaluate_test
 from clearprop.train.training import train as train

@@ -34,6 +34,7 @@ from clearprop.rules.activations import sigmoid
 from clearprop.rules.joining import concat
 from clearprop.rules.reductions import mean, softmax, sum
 from clearprop.runs.events import name_of_target
+from clearprop.runs.settings import Settings
 from clearprop.train.joint_measures import MEDIAN, names_of_outputs
 from clearprop.train.metrics import (
     METRICS,
@@ -46,7 +47,7 @@ from clearprop.train.metrics import (
     require_task,
     target_unit,
 )
-from clearprop.train.thresholds import at_threshold, shift_by
+from clearprop.train.thresholds import Choice, at_choice, shift_by
 
 MOST_REPEATS = 10_000
 """How often a column is shuffled at most: the interval of the mean is a hundredth of the spread then."""
@@ -56,16 +57,20 @@ MOST_REPEATS = 10_000
 class Answers:
     """The answers of a network under a loss: values of the target, or classes, by `classes` where they have names.
 
-    Between two classes the `threshold` chooses, where there is one.  Of several targets, the answers are those of the
-    one in this `place`.
+    Among classes `choice` says what is chosen.  Of several targets, the answers are those of the one in this `place`.
     """
 
     model: Any
     fitted: Preprocessing | None
-    loss: str
+    settings: Settings
     classes: tuple[str, ...] = ()
-    threshold: float | None = None
+    choice: Choice = None
     place: int = 0
+
+    @property
+    def loss(self) -> str:
+        """The name of the loss."""
+        return self.settings.loss
 
     @property
     def are_classes(self) -> bool:
@@ -219,7 +224,7 @@ def _score(
         found = find_metrics([metric])
         if loss_task(answers.loss) is not None:
             require_task(found, answers.are_classes)
-        measures = at_threshold(in_units(found, answers.fitted, answers.loss), answers.threshold)
+        measures = at_choice(in_units(found, answers.fitted, answers.loss), answers.settings, answers.choice)
         own = name_of_target(metric, answers.target)
         by_name = {m.name: m for m in measures}
         measure = by_name.get(own) or by_name.get(metric) or measures[0]
@@ -238,7 +243,7 @@ def explanation_of(answers: Answers, x: NDArray[Any], start: NDArray[Any]) -> Pr
     name: str = answers.target
     answer: Callable[[Any], Any] = answers.values
     if answers.are_classes:
-        shares = shift_by(answers.outputs(x[None]), answers.threshold)[0]
+        shares = shift_by(answers.outputs(x[None]), answers.choice)[0]
         if answers.labels is not None:
             chosen = int(shares[answers.place] > 0)
             told = f"{answers.target} = {answers.labels[chosen]}"
@@ -281,11 +286,11 @@ def _value_text(column: Encoding, features: NDArray[Any]) -> str:
 
 
 def chosen_codes(
-    outputs: NDArray[Any], loss: str, target: ClassTarget | None, threshold: float | None = None
+    outputs: NDArray[Any], loss: str, target: ClassTarget | None, choice: Choice = None
 ) -> NDArray[np.int64]:
     """The place of the class with the largest output, `(rows,)`; under binary_cross_entropy 1 for outputs above 0.
 
-    Of two classes the second one is chosen where its probability is above the `threshold`, if there is one.
+    By the `choice`, if there is one: the threshold of two classes, or the costs of mistakes among several.
 
     Several outputs under binary_cross_entropy answer each for itself, `(rows, outputs)`.  Raises ArgumentError where
     the outputs are not as many as the classes that are known, and DataError for outputs that are no numbers.
@@ -296,7 +301,7 @@ def chosen_codes(
         return (outputs > 0).astype(np.int64)
     if target is not None:
         require_outputs(outputs.shape[-1], target)
-    outputs = shift_by(outputs, threshold)
+    outputs = shift_by(outputs, choice)
     return (outputs[..., 0] > 0).astype(np.int64) if outputs.shape[-1] == 1 else np.argmax(outputs, axis=-1)
 
 

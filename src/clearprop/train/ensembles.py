@@ -124,14 +124,15 @@ def _job_of(runs: Sequence[Run], data: Prepared, model: Any, command: dict[str, 
     settings = replace(
         first,
         calibration=None,
-        costs=None,
+        costs=first.costs if runs[0].threshold is None else None,
         patience=None,
         threshold=float(np.mean(thresholds)) if thresholds else None,
     )
     metrics = find_metrics([name for name in first.metrics if name in METRICS])
     workings = runs[0].workings
     optimizer = None if workings is None else workings.optimizer
-    return fit_to_model(job_for(data, settings, model, optimizer=optimizer, metrics=metrics, command=command))
+    job = job_for(data, settings, model, optimizer=optimizer, metrics=metrics, command=command)
+    return fit_to_model(replace(job, settings=replace(job.settings, costs=first.costs)))
 
 
 def _mean_results(results: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:

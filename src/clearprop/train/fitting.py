@@ -72,7 +72,7 @@ def fit(
     metrics: Sequence[str | Callable[[Any, Any], Any]] | None = None,
     metric: str = "loss",
     threshold: float | str | None = None,
-    costs: Mapping[Any, float] | None = None,
+    costs: Mapping[Any, Any] | str | None = None,
     calibration: str | None = None,
     l1: float = 0.0,
     l2: float = 0.0,
@@ -146,8 +146,9 @@ def fit(
     metric      what of the validation chooses the best epoch: "loss", or the name of a metric
     threshold   for two classes, the probability above which the second one is chosen; "auto" is the one at which the
                 validation rows have the most of `metric` if that judges chosen classes, else of F1: `run.threshold`
-    costs       for two classes, {class: what it costs to take a row of it for the other}; classes that are not named
-                cost 1.  The threshold is the one at which mistakes cost least on the validation rows
+    costs       {class: what it costs to take a row of it for another}, {true class: {chosen class: cost}}, or the path
+                of a CSV file of all; mistakes that are not named cost 1.  Of two classes the threshold is the one at
+                which they cost least on the validation rows, of more the class of least expected cost is chosen
     calibration  "temperature": when training has ended, the last layer is divided by the T at which the log loss of the
                 validation rows is least: `run.summary.temperature`; every probability is that of the divided outputs
     patience    stop after so many epochs without a validation loss lower by more than `min_delta`

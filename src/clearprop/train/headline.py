@@ -116,6 +116,8 @@ def _comparison(
     judged = ("accuracy",) if fitted.class_names else ("mae", "r2")
     if not all(name in reached for name in judged):
         return _of_loss(reached, beside, part, loss)
+    if fitted.class_names and all("cost" in v for v in (reached, beside.constant, beside.linear)):
+        return _of_costs(reached, beside, part, fitted.target.name)
     if fitted.class_names:
         return _of_classes(reached, beside, part, fitted.target.name, threshold)
     return _of_numbers(reached, beside, part, fitted.target.name)
@@ -136,14 +138,29 @@ def _of_classes(
     )
     if own <= constant and threshold is not None:
         return f"{told}. The threshold {threshold:.3g} was found for another end than this share."
-    loss, plain = (_number(v, "loss") if "loss" in v else math.nan for v in (reached, beside.constant))
-    if own <= constant and loss < _LEARNED * plain:
+    if own <= constant and (loss := _learned_loss(reached, beside)):
         return (
-            f"{told}: no better than the most frequent class, but the probabilities are: loss {in_digits(loss)} "
-            f"beside {in_digits(plain)}. "
+            f"{told}: no better than the most frequent class, but the probabilities are: {loss}. "
             "--threshold auto, --costs or --class-weight balanced choose the rare class more often."
         )
     return f"{told}: {_verdict(own, constant, linear, 'the most frequent class')}"
+
+
+def _of_costs(reached: Mapping[str, object], beside: Baselines, part: str, target: str) -> str:
+    own, constant, linear = (_number(v, "cost") for v in (reached, beside.constant, beside.linear))
+    told = (
+        f"Mistakes about {target!r} cost {in_digits(own)} a row in {part}; one class for all rows would cost "
+        f"{in_digits(constant)}, a linear model {in_digits(linear)}"
+    )
+    if own >= constant and (loss := _learned_loss(reached, beside)):
+        return f"{told}: no better than one class for all, but the probabilities are: {loss}."
+    return f"{told}: {_verdict(-own, -constant, -linear, 'one class for all')}"
+
+
+def _learned_loss(reached: Mapping[str, object], beside: Baselines) -> str:
+    """The loss beside that of the constant answer, if it shows that probabilities were learned; else nothing."""
+    loss, plain = (_number(v, "loss") if "loss" in v else math.nan for v in (reached, beside.constant))
+    return f"loss {in_digits(loss)} beside {in_digits(plain)}" if loss < _LEARNED * plain else ""
 
 
 def _of_numbers(reached: Mapping[str, object], beside: Baselines, part: str, target: str) -> str:

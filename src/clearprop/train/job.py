@@ -33,7 +33,7 @@ from clearprop.train.metrics import Measure, outputs_on_trial, require_outputs, 
 from clearprop.train.sharded_executor import sharded_executor
 from clearprop.train.shards import require_shardable
 from clearprop.train.step import Step, identity_of, make_step, require_dependence
-from clearprop.train.thresholds import at_threshold
+from clearprop.train.thresholds import at_choice, choice_of
 from clearprop.train.training_loop import Callback, Plan, Tick, decide_alone
 
 _ORDER, _LAYERS = 1, 2
@@ -97,7 +97,8 @@ class JobAtHand:
 def make_plan(job: Job) -> Plan:
     """The plan of a job whose data fit its model."""
     settings, optimizer = job.settings, job.optimizer
-    metrics = job.metrics if settings.threshold is None else at_threshold(job.metrics, settings.threshold)
+    plain = settings.threshold is None and settings.costs is None
+    metrics = job.metrics if plain else at_choice(job.metrics, settings, choice_of(settings))
     by_batch = [metric for metric in metrics if metric.by_batch]
     step = make_step(job.loss, by_batch, optimizer, settings.penalty, settings.grad_shards)
     order, layers = _keys(settings.own_seed)

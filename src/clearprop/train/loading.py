@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from clearprop import optim
 from clearprop.data.parts import split_table
+from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.reading import READING_TEXT, Reading
 from clearprop.data.table import load_table
 from clearprop.data.training_data import Prepared, from_members, from_source
@@ -20,11 +21,12 @@ from clearprop.runs.folder import Config, RunFolder, Summary
 from clearprop.runs.model_json import read_model
 from clearprop.runs.settings import OPTIONS, Settings, default_of
 from clearprop.runs.state import State
+from clearprop.train.expected_costs import require_recorded
 from clearprop.train.job import Job, fit_to_model, make_plan
 from clearprop.train.metrics import METRICS, Measure, find_loss, find_metrics, in_units
 from clearprop.train.planning import job_for, optimizer_for, suited_to_target
 from clearprop.train.run import Run
-from clearprop.train.thresholds import at_threshold, checked_threshold
+from clearprop.train.thresholds import Choice, at_choice, checked_threshold, choice_of
 from clearprop.train.training import train_fork
 from clearprop.train.training_loop import Plan
 from clearprop.train.workings import Workings
@@ -66,13 +68,12 @@ def load(path: str | Path, template: Any = None) -> Run:
     settings = config.settings
     loss = _loss(config, str(folder.path / "config.json"))
     known = [name for name in settings.metrics if name in METRICS]
+    choice = _choice(config, summary, folder, preprocessing)
     job = partial(_job, folder, config, model, loss, optimizer)
     workings = Workings(
         optimizer=optimizer,
         loss=loss and suited_to_target(loss, preprocessing, settings.class_weight),  # type: ignore[arg-type]  # in a record weights are by name
-        metrics=at_threshold(
-            in_units(find_metrics(known), preprocessing, settings.loss), _threshold(config, summary, folder)
-        ),
+        metrics=at_choice(in_units(find_metrics(known), preprocessing, settings.loss), settings, choice),
         plan=partial(_plan, job),
         standing=standing,
         job=job,
@@ -99,13 +100,18 @@ def with_weights_of(source: Any, model: Any) -> Any:
     return read_model(folder.model_file, None, model)
 
 
-def _threshold(config: Config, summary: Summary, folder: RunFolder) -> float | None:
-    """The threshold that was asked for, or found."""
+def _choice(config: Config, summary: Summary, folder: RunFolder, fitted: Preprocessing | None) -> Choice:
+    """How a class is chosen: what was asked for, or found.  Raises RunError for what is no threshold, or no costs."""
+    costs, place = config.settings.costs, str(folder.path / "config.json")
     try:
-        asked = checked_threshold(config.settings.threshold)
+        checked_threshold(config.settings.threshold)
     except ArgumentError as problem:
-        refuse("the stored threshold", str(problem.expected), problem.got or "", str(folder.path / "config.json"))
-    return asked if isinstance(asked, float) else summary.threshold
+        refuse("the stored threshold", str(problem.expected), problem.got or "", place)
+    if costs is not None:
+        labels = config.data.labels
+        known = fitted.class_names if fitted is not None else () if labels is None else labels.target.classes
+        require_recorded(costs, known or tuple(costs), place)
+    return choice_of(config.settings, summary.threshold)
 
 
 def _unfinished_summary(standing: Standing | None) -> Summary:

@@ -25,6 +25,7 @@ from clearprop.train.array_classes import with_labels
 from clearprop.train.calibration import require_calibratable
 from clearprop.train.job import Job
 from clearprop.train.metrics import (
+    METRICS,
     Measure,
     chosen_among,
     find_loss,
@@ -36,7 +37,7 @@ from clearprop.train.metrics import (
 )
 from clearprop.train.rate_range import RateRange, lr_range_test
 from clearprop.train.target_loss import Amounts, ClassWeighted, class_weights, require_amounts
-from clearprop.train.thresholds import with_choice
+from clearprop.train.thresholds import COST, with_choice
 
 
 def tailor_optimizer(rule: optim.Transform, settings: Settings) -> optim.Transform:
@@ -398,6 +399,8 @@ def job_for(
         require_calibratable(settings.calibration, loss.name, data, model)
     if (settings.costs or settings.threshold) is not None:
         settings = with_choice(settings, loss.name, data, model)
+        if settings.costs is not None and COST not in {m.name for m in metrics}:
+            metrics = (*metrics, METRICS[COST])
     asked = settings.class_weight
     weights = None if asked is None else class_weights(asked, loss.name, data, model)
     settings = replace(

@@ -47,6 +47,7 @@ from clearprop.train.joint_measures import names_of_outputs
 from clearprop.train.metrics import Measure, outputs_of, require_weighable, target_unit
 from clearprop.train.replayed import Replayed, nearest_state
 from clearprop.train.run_html import run_html
+from clearprop.train.thresholds import Choice, choice_of
 from clearprop.train.training_loop import replay_steps
 from clearprop.train.workings import Workings, save_run
 
@@ -163,7 +164,7 @@ class Run:
 
         `x` is an array like the x of training; a run with preprocessing takes any source of data that has
         its columns, and the `form` of its file as `encode` does.  There is one answer a row, `(rows,)`: the class with
-        the largest output, or which `threshold` chooses, or the value; of several outputs that are no classes, all.
+        the largest output, or what `choice` says, or the value; of several outputs that are no classes, all.
 
         They are an array; with `as_given`, answers to a frame are a column (several outputs: a frame) of its kind:
         pandas, under its index, polars, pyarrow and others that narwhals knows; polars for a kind it does not know.
@@ -264,18 +265,22 @@ class Run:
     def threshold(self) -> float | None:
         """The probability above which the second of two classes is chosen, given or found; None: the larger one is.
 
-        >>> x = np.linspace(-1.0, 1.0, 40).reshape(40, 1)
         >>> import clearprop as cl
+        >>> x = np.linspace(-1.0, 1.0, 40).reshape(40, 1)
         >>> run = cl.fit(cl.nn.mlp([1, 2]), (x, (x[:, 0] > 0.5).astype(int)), threshold=0.3, epochs=2, progress=False)
         >>> run.threshold, bool(np.all(run.predict(x) == (run.probabilities(x)[:, 1] > 0.3)))
         (0.3, True)
         """
-        asked = self.config.settings.threshold
-        return asked if isinstance(asked, float) else self.summary.threshold
+        return self.choice if isinstance(self.choice, float) else None
+
+    @property
+    def choice(self) -> Choice:
+        """How a class is chosen: by the threshold of two, by costs of mistakes among several; None: the likeliest."""
+        return choice_of(self.config.settings, self.summary.threshold)
 
     def chosen(self, outputs: NDArray[Any]) -> NDArray[np.int64]:
         """The place of the class that outputs `(rows, classes)` choose, `(rows,)`; of yes-or-no outputs 0 and 1."""
-        return chosen_codes(outputs, self.config.settings.loss, self._class_target, self.threshold)
+        return chosen_codes(outputs, self.config.settings.loss, self._class_target, self.choice)
 
     def labels(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """The chosen classes as they came, `(rows,)`; or yes and no of every output, `(rows, outputs)`."""
@@ -385,9 +390,8 @@ class Run:
 
     def answers(self, output: str | None) -> Answers:
         """What the run answers, as one number a row: of several targets for the one of that name, or the first."""
-        loss = self.config.settings.loss
-        place = place_of(self.preprocessing, output, loss)
-        return Answers(self.model, self.preprocessing, loss, self.class_names, self.threshold, place)
+        place = place_of(self.preprocessing, output, self.config.settings.loss)
+        return Answers(self.model, self.preprocessing, self.config.settings, self.class_names, self.choice, place)
 
     def _data(self) -> Prepared:
         if self.workings is None or self.workings.job is None:

@@ -113,6 +113,11 @@ def _mcc(y: NDArray[Any], shares: Floats, weight: Floats | None) -> float:
     return float(_metrics().matthews_corrcoef(y, shares.argmax(axis=1), sample_weight=weight))
 
 
+def _cost(y: NDArray[Any], shares: Floats, weight: Floats | None) -> float:
+    """What a mistake costs on average over all rows, where each costs 1; with costs of its own see `thresholds`."""
+    return float(np.average(shares.argmax(axis=1) != y, weights=weight))
+
+
 def _log_loss(y: NDArray[Any], shares: Floats, weight: Floats | None) -> float:
     return float(_metrics().log_loss(y, shares, labels=range(shares.shape[1]), sample_weight=weight))
 
@@ -152,6 +157,7 @@ SCORES: dict[str, OutsideMetric] = {
     "precision": OutsideMetric("classes", partial(_by_label, "precision_score"), higher=True),
     "recall": OutsideMetric("classes", partial(_by_label, "recall_score"), higher=True),
     "mcc": OutsideMetric("classes", _mcc, higher=True),
+    "cost": OutsideMetric("classes", _cost, higher=False),
     "top_3": OutsideMetric("classes", _top_3, higher=True),
     "log_loss": OutsideMetric("classes", _log_loss, higher=False),
     "brier": OutsideMetric("classes", _brier, higher=False),

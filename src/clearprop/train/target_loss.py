@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from clearprop.arrays.tensor import asarray
 from clearprop.data.encodings import NumberTarget
 from clearprop.data.parts import Part
 from clearprop.data.training_data import Prepared
-from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.errors import ArgumentError, user_line
 from clearprop.nn.losses import has_log_link, loss_task
 from clearprop.program.ir import shape_of
 from clearprop.program.types import is_floating, type_of
@@ -25,6 +25,7 @@ from clearprop.rules.indexing import take
 from clearprop.rules.reductions import mean
 from clearprop.rules.structural import reshape
 from clearprop.train.array_alignment import adapted_inputs
+from clearprop.train.expected_costs import class_named, costs_asked
 from clearprop.train.metrics import outputs_on_trial
 
 BALANCED = "balanced"
@@ -124,31 +125,28 @@ def class_weights(asked: str | Mapping[Any, float], loss: str, data: Prepared, m
     return weights
 
 
-def class_costs(asked: Any, data: Prepared, model: Any) -> dict[str, float]:
-    """What it costs to take a row of each class for the other, in the order of the labels; 1 where it is not said.
+def class_costs(asked: Any, data: Prepared, model: Any) -> dict[str, Any]:
+    """What mistakes cost by the names of the classes, in the order of the labels, as settings keep it.
 
-    Raises ArgumentError for a class that is not there, and costs that are negative or all 0.
+    Raises ArgumentError for what are no costs of these classes (`costs_asked`).
     """
-    costs = _by_class(asked, data, model) if isinstance(asked, Mapping) else {}
-    if not any(costs.values()):
-        raise ArgumentError(
-            "these are no costs of mistakes",
-            expected="{class: cost}, costs from 0 up and not all 0",
-            got=repr(asked),
-            where=user_line(),
-            try_="costs={'yes': 5, 'no': 1}, where missing a yes costs 5 times as much",
-        )
-    return costs
+    names, labels = names_and_labels(data, model)
+    return costs_asked(asked, names, labels).record(names)
 
 
 def _by_class(asked: Mapping[Any, float], data: Prepared, model: Any) -> dict[str, float]:
     """What is said of each class, 1 where nothing is; nothing where it is no number of 0 or more."""
-    known, names = data.class_target, _names_of_classes(data, model)
-    labels = {} if known is None else dict(zip(known.labels.tolist(), names, strict=True))
-    given = {_class_named(key, names, labels): value for key, value in asked.items()}
+    names, labels = names_and_labels(data, model)
+    given = {class_named(key, names, labels): value for key, value in asked.items()}
     if not all(map(_is_weight, given.values())):
         return {}
     return {name: float(given.get(name, 1.0)) for name in names}
+
+
+def names_and_labels(data: Prepared, model: Any) -> tuple[tuple[str, ...], dict[Any, str]]:
+    """The names of the classes, in the order of the labels, and the name of every label as it came."""
+    known, names = data.class_target, _names_of_classes(data, model)
+    return names, {} if known is None else dict(zip(known.labels.tolist(), names, strict=True))
 
 
 def _names_of_classes(data: Prepared, model: Any) -> tuple[str, ...]:
@@ -165,15 +163,6 @@ def _label_names(data: Prepared, model: Any) -> tuple[str, ...]:
     x, _ = data.table if isinstance(data.table, tuple) else data.table.sample(2)
     outputs = outputs_on_trial(model, adapted_inputs(model, x[:2])).shape[-1]
     return tuple(map(str, range(max(outputs, 2))))
-
-
-def _class_named(key: Any, names: Sequence[str], labels: Mapping[Any, str]) -> str:
-    """The class that a key means: its name, or the label itself."""
-    if str(key) in names:
-        return str(key)
-    if key in labels:
-        return labels[key]
-    raise unknown_name("class", str(key), names, user_line())
 
 
 def _balanced_weights(data: Prepared, classes: int) -> NDArray[np.float64]:

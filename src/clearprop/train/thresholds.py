@@ -1,15 +1,15 @@
-"""The threshold of a choice between two classes: above which probability the second one is chosen.
+"""How a class is chosen by its probability: of two classes by a threshold, of several by what mistakes cost.
 
-Where mistakes of the two kinds do not cost the same, or one class is rare, the larger probability is not the best
-choice.  A threshold moves it, and no probability: the loss and every metric of probabilities stay what they are.
+Where mistakes do not cost the same, or one class is rare, the largest probability is not the best choice.  A threshold,
+or costs, move it, and no probability: the loss and every metric of probabilities stay what they are.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,55 +18,99 @@ from clearprop.data.parts import sample_rows
 from clearprop.data.training_data import Prepared, sample_weights
 from clearprop.errors import ArgumentError, user_line
 from clearprop.nn import CLASS_LOSSES
-from clearprop.nn.losses import loss_task
+from clearprop.nn.losses import is_binary, loss_task
 from clearprop.program.types import type_of
 from clearprop.program.values import no_grad, raw
 from clearprop.runs.settings import Settings, declaration_of
 from clearprop.train.array_alignment import adapted_inputs
+from clearprop.train.expected_costs import Costs, recorded_costs
 from clearprop.train.metrics import Measure, find_metrics, outputs_of, outputs_on_trial
-from clearprop.train.scores import probabilities_of
+from clearprop.train.scores import labels_of, probabilities_of
 from clearprop.train.target_loss import class_costs
 
 AUTO = "auto"
 """The threshold that asks for the best one on the validation rows."""
-DECIDED = ("accuracy", "balanced_accuracy", "f1", "precision", "recall", "mcc")
-"""The metrics that judge the classes that are chosen, and so hang on the threshold."""
+COST = "cost"
+"""The metric that says what mistakes cost."""
+DECIDED = ("accuracy", "balanced_accuracy", "f1", "precision", "recall", "mcc", COST)
+"""The metrics that judge the classes that are chosen, and so hang on how they are."""
 MOST_TRIED, MOST_ROWS = 200, 20_000
 """So many thresholds are tried at most, on so many rows at most, both evenly spread."""
 
 
-def shift_by(outputs: Any, threshold: float | None) -> Any:
-    """Outputs `(rows, 2)` or `(rows, 1)`, of which the largest, or the sign, is what the threshold chooses.
+LEAST_COST = "of every row the class is chosen whose mistakes should cost least by the probabilities (costs)"
+"""What is said where costs of mistakes choose."""
+Choice: TypeAlias = float | Costs | None
+"""What chooses: the threshold of two classes, the costs of mistakes among several; None: the largest probability."""
 
-    The second class has a probability above t where its logit is ahead by more than log(t / (1 − t)).
+
+def choice_of(settings: Settings, found: float | None = None) -> Choice:
+    """What chooses under the settings of a run, which found this threshold; None also before one is found."""
+    if isinstance(settings.threshold, float):
+        return settings.threshold
+    costs = recorded_costs(settings.costs)
+    return found if costs is None or len(costs.of) == 2 else costs
+
+
+def shift_by(outputs: Any, choice: Choice) -> Any:
+    """Outputs of which the largest, or the sign of a single one, is what is chosen.
+
+    The second of two classes has a probability above t where its logit is ahead by more than log(t / (1 − t)).
 
     >>> shift_by(np.array([[0.0, 1.0]]), 0.5).tolist(), (shift_by(np.array([[1.0]]), 0.8) > 0).tolist()
     ([[0.0, 1.0]], [[False]])
     """
-    if threshold is None:
+    if choice is None:
         return outputs
+    if isinstance(choice, Costs):
+        return choice.preferences(outputs)
     kind = type_of(raw(outputs))
-    ahead = math.log(threshold) - math.log1p(-threshold)
+    ahead = math.log(choice) - math.log1p(-choice)
     return outputs - np.array([0.0, ahead][-kind.shape[-1] :], dtype=kind.dtype)
 
 
+def chosen_by(shares: NDArray[np.float64], choice: Choice) -> NDArray[np.int64]:
+    """The places of the classes that are chosen by their probabilities `(rows, classes)`.
+
+    >>> chosen_by(np.array([[0.6, 0.4]]), None).tolist(), chosen_by(np.array([[0.6, 0.4]]), 0.3).tolist()
+    ([0], [1])
+    """
+    if isinstance(choice, Costs):
+        return choice.least(shares)
+    chosen = np.argmax(shares, axis=1) if choice is None else shares[:, 1] > choice
+    return np.asarray(chosen, dtype=np.int64)
+
+
 @dataclass(frozen=True)
-class AtThreshold:
-    """A metric of chosen classes, given outputs that are shifted by the threshold."""
+class AtChoice:
+    """A metric of chosen classes, given outputs of which the largest are what is chosen."""
 
     function: Callable[..., Any]
-    threshold: float
+    choice: Choice
 
     def __call__(self, outputs: Any, y: Any, **more: Any) -> Any:
         """The metric; `more` are weights of rows."""
-        return self.function(shift_by(outputs, self.threshold), y, **more)
+        return self.function(shift_by(outputs, self.choice), y, **more)
 
 
-def at_threshold(metrics: Sequence[Measure], threshold: float | str | None) -> tuple[Measure, ...]:
-    """The metrics, of which those of chosen classes choose by the threshold; as they are before one is found."""
-    if not isinstance(threshold, float):
-        return tuple(metrics)
-    return tuple(replace(m, function=AtThreshold(m.function, threshold)) if m.name in DECIDED else m for m in metrics)
+@dataclass(frozen=True)
+class MeanCost:
+    """The metric `cost`: what a row costs on average, by the classes of largest output."""
+
+    costs: Costs
+
+    def __call__(self, outputs: NDArray[Any], y: NDArray[Any], sample_weight: Any = None) -> float:
+        """The mean over all rows, by their weights."""
+        return self.costs.mean(labels_of(y), np.argmax(probabilities_of(outputs), axis=1), sample_weight)
+
+
+def at_choice(metrics: Sequence[Measure], settings: Settings, choice: Choice) -> tuple[Measure, ...]:
+    """The metrics, of which those of chosen classes choose so; `cost` by the costs of the settings."""
+    costs = recorded_costs(settings.costs)
+    priced = [replace(m, function=MeanCost(costs)) if costs and m.name == COST else m for m in metrics]
+    if choice is None:
+        return tuple(priced)
+    return tuple(replace(m, function=AtChoice(m.function, choice)) if m.name in DECIDED else m for m in priced)
 
 
 def checked_threshold(asked: Any) -> float | str | None:
@@ -86,18 +130,25 @@ def checked_threshold(asked: Any) -> float | str | None:
     return float(asked)
 
 
-def _require_choice(asked: float | str, loss: str, data: Prepared, model: Any) -> None:
-    """Raise ArgumentError for a threshold where there is no choice between two classes, or nothing to find it on."""
+def _require_choice(settings: Settings, loss: str, data: Prepared, model: Any) -> bool:
+    """Whether a threshold decides, as it does between two classes.
+
+    Raises ArgumentError where there is no choice between classes, a threshold among several, or no rows to find it on.
+    """
+    what = "a threshold chooses between two classes" if settings.costs is None else "costs of mistakes choose a class"
     if loss_task(loss) != "classes":
-        raise _no_choice(f"a loss of classes: {', '.join(CLASS_LOSSES)}", f"the loss {loss}")
+        raise _no_choice(what, f"a loss of classes: {', '.join(CLASS_LOSSES)}", f"the loss {loss}")
     known = data.class_target
     outputs = _outputs(data, model)
     classes = len(known.classes) if known is not None else 2 if outputs == 1 else outputs
+    if is_binary(loss) and outputs > 1:
+        several = "two" if outputs == 2 else f"{outputs}"
+        raise _no_choice(what, "classes of which a row has one", f"{several} outputs that each answer for themselves")
+    if settings.costs is not None and settings.threshold is None and classes > 2:
+        return False
     if classes != 2 or outputs > 2:
-        raise _no_choice("two classes", f"{classes} classes")
-    if loss == "binary_cross_entropy" and outputs == 2:
-        raise _no_choice("two classes", "two outputs that each answer for themselves")
-    if asked == AUTO and data.validation is None:
+        raise _no_choice("a threshold chooses between two classes", "two classes", f"{classes} classes")
+    if not isinstance(settings.threshold, float) and data.validation is None:
         raise ArgumentError(
             "a threshold is found on validation rows",
             expected="a validation part",
@@ -105,15 +156,16 @@ def _require_choice(asked: float | str, loss: str, data: Prepared, model: Any) -
             where=user_line(),
             try_="a part of the rows, such as validation=0.2 or --val 0.2, or a threshold of your own: 0.3",
         )
+    return True
 
 
 def with_choice(settings: Settings, loss: str, data: Prepared, model: Any) -> Settings:
-    """The settings, with a threshold that is found where mistakes have costs, which are known by class then.
+    """The settings, with the costs of mistakes by class; of two classes a threshold is found for them.
 
     Raises ArgumentError where there is no choice (see `_require_choice`), for costs beside a threshold that was given,
     and for what are no costs.
     """
-    _require_choice(settings.threshold or AUTO, loss, data, model)
+    by_threshold = _require_choice(settings, loss, data, model)
     if settings.costs is None:
         if settings.threshold == AUTO:  # where scikit-learn lacks, it is said before the training
             find_metrics(["f1"])[0](np.zeros((2, 2)), np.array([0, 1]))
@@ -126,7 +178,8 @@ def with_choice(settings: Settings, loss: str, data: Prepared, model: Any) -> Se
             where=user_line(),
             try_="costs without a threshold",
         )
-    return replace(settings, threshold=AUTO, costs=class_costs(settings.costs, data, model))
+    costs = class_costs(settings.costs, data, model)
+    return replace(settings, threshold=AUTO if by_threshold else None, costs=costs)
 
 
 def _outputs(data: Prepared, model: Any) -> int:
@@ -134,10 +187,9 @@ def _outputs(data: Prepared, model: Any) -> int:
     return int(outputs_on_trial(model, adapted_inputs(model, x)).shape[-1])
 
 
-def _no_choice(expected: str, got: str) -> ArgumentError:
-    return ArgumentError(
-        "a threshold chooses between two classes", expected=expected, got=got, where=user_line(), try_="no threshold"
-    )
+def _no_choice(what: str, expected: str, got: str) -> ArgumentError:
+    without = "no threshold" if "threshold" in what else "no costs"
+    return ArgumentError(what, expected=expected, got=got, where=user_line(), try_=without)
 
 
 def judge_of(settings: Settings) -> Measure:
@@ -145,14 +197,12 @@ def judge_of(settings: Settings) -> Measure:
     return find_metrics([settings.metric if settings.metric in DECIDED else "f1"])[0]
 
 
-def best_threshold(
-    model: Any, data: Prepared, judge: Measure, costs: Mapping[str, float] | None = None
-) -> float | None:
+def best_threshold(model: Any, data: Prepared, judge: Measure, costs: Costs | None = None) -> float | None:
     """The threshold at which the validation rows have the most of a metric; of equals the one next to 0.5.
 
-    With `costs` of mistakes, by the true class, it is the one at which they cost least on the mean; of equals the one
-    next to c₀ / (c₀ + c₁), which costs least where probabilities are right (Elkan 2001, "The Foundations of
-    Cost-Sensitive Learning").
+    With `costs` of mistakes it is the one at which they cost least on the mean; of equals the one next to
+    c₀ / (c₀ + c₁), which costs least where probabilities are right (Elkan 2001, "The Foundations of Cost-Sensitive
+    Learning").
 
     It is looked for between the probabilities that the rows have, so that both classes are chosen for some of them
     (Lipton, Elkan & Narayanaswamy 2014, "Thresholding Classifiers to Maximize F1 Score").  The rows chose it, so what
@@ -163,14 +213,19 @@ def best_threshold(
     outputs = outputs_of(model, x)
     if not np.isfinite(outputs).all():
         return None
-    shares = probabilities_of(outputs)[:, 1]
-    of_class = None if costs is None else np.array(list(costs.values()))
-    middle = 0.5 if of_class is None else float(np.clip(of_class[0] / of_class.sum(), 0.01, 0.99))
-    tried = sorted(_between(shares, middle), key=lambda threshold: abs(threshold - middle))
-    if of_class is None:
-        scores = [_score(at_threshold([judge], threshold)[0], outputs, y, weight) for threshold in tried]
+    shares = probabilities_of(outputs)
+    middle = 0.5
+    if costs is not None:
+        first, second = costs.of[0][1], costs.of[1][0]
+        middle = float(np.clip(first / (first + second), 0.01, 0.99))
+    tried = sorted(_between(shares[:, 1], middle), key=lambda threshold: abs(threshold - middle))
+    if costs is None:
+        sign = 1.0 if judge.higher else -1.0
+        tries = [replace(judge, function=AtChoice(judge.function, threshold)) for threshold in tried]
+        scores = [sign * _score(at_threshold, outputs, y, weight) for at_threshold in tries]
     else:
-        scores = [-mean_cost(shares > threshold, y, of_class, weight) for threshold in tried]
+        own = None if weight is None else weight.reshape(-1)
+        scores = [-costs.mean(labels_of(y), chosen_by(shares, t), own) for t in tried]
     return tried[int(np.argmax(scores))]
 
 
@@ -181,21 +236,10 @@ def decide_by(
 
     One that was given is no finding: then the first is None, and the metrics choose by the given one.
     """
-    asked = settings.threshold
-    found = best_threshold(model, data, judge_of(settings), settings.costs) if asked == AUTO else None
-    return found, at_threshold(metrics, found if asked == AUTO else asked)
-
-
-def mean_cost(
-    chosen: NDArray[np.bool_], y: NDArray[Any], costs: NDArray[np.float64], weight: NDArray[Any] | None = None
-) -> float:
-    """What mistakes cost a row: the mean of costs[y] over all rows, 0 for those whose class was chosen.
-
-    >>> mean_cost(np.array([True, False]), np.array([0, 1]), np.array([1.0, 5.0]))
-    3.0
-    """
-    labels = y.reshape(-1).astype(np.int64)
-    return float(np.average(costs[labels] * (chosen != labels), weights=None if weight is None else weight.reshape(-1)))
+    costs, found = recorded_costs(settings.costs), None
+    if settings.threshold == AUTO:
+        found = best_threshold(model, data, judge_of(settings), costs)
+    return found, at_choice(metrics, settings, choice_of(settings, found))
 
 
 def _between(shares: NDArray[np.float64], middle: float) -> list[float]:

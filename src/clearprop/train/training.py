@@ -38,7 +38,7 @@ from clearprop.train.intervals import validation_errors
 from clearprop.train.job import Job, JobAtHand, fit_to_model, make_plan
 from clearprop.train.metrics import Measure, target_unit
 from clearprop.train.run import Run
-from clearprop.train.thresholds import AUTO, DECIDED, at_threshold, decide_by
+from clearprop.train.thresholds import AUTO, DECIDED, at_choice, choice_of, decide_by
 from clearprop.train.training_loop import Callback, Decide, Loop, Plan, decide_alone
 from clearprop.train.workings import Workings
 
@@ -260,8 +260,7 @@ def _end_run(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> 
     start = first if config.forked is None else forked_from
     # what is replayed or forked later is computed by this process alone
     held = JobAtHand(job, plan) if job.world is None else JobAtHand(replace(job, world=None))
-    asked = job.settings.threshold
-    metrics = at_threshold(job.metrics, summary.threshold if asked == AUTO else asked)
+    metrics = at_choice(job.metrics, job.settings, choice_of(job.settings, summary.threshold))
     workings = Workings(job.optimizer, job.loss, metrics, held.plan, start, standing, held, train_fork)
     last = plan.shown(loop.state)
     run = Run(model, last, loop.history, summary, config, job.data.preprocessing, job.resume or job.out, workings)

@@ -157,7 +157,7 @@ def _enter_answer(run: Run, answer: str, builder: ModelBuilder, outputs: str, ki
     """An answer of the run, from the outputs of its network: the name of the value, and its type."""
     loss = run.config.settings.loss
     function: dict[str, Callable[[Any], Any]] = {
-        "label": lambda z: class_codes(shift_by(z, run.threshold), loss),
+        "label": lambda z: class_codes(shift_by(z, run.choice), loss),
         "probabilities": lambda z: class_probabilities(z, loss),
         "value": lambda z: _value(run, z),
     }
@@ -234,6 +234,9 @@ def _metadata(run: Run, fitted: Preprocessing | None) -> dict[str, str]:
         told |= {"target": fitted.target.name, "task": fitted.task}
     if run.class_names:
         told["classes"] = json.dumps(run.class_names, ensure_ascii=False)
+    if run.choice is not None:
+        how = run.choice
+        told |= {"threshold": repr(how)} if isinstance(how, float) else {"costs": json.dumps(how.of)}
     if run.config.data.columns is not None:
         told["columns"] = json.dumps(run.config.data.columns, ensure_ascii=False)
     return {key: value for key, value in told.items() if value}
