@@ -14,6 +14,8 @@ from clearprop.cli.options import Fill, form_words, with_settings
 from clearprop.cli.standard_input import given_data, on_all_ranks
 from clearprop.data.columns import in_digits
 from clearprop.data.encoded_rows import Encoded, EncodingReport
+from clearprop.data.encodings import NumberTarget
+from clearprop.data.joint_target import JointTarget
 from clearprop.data.readers.formats import DATA_HELP
 from clearprop.data.readers.reading import FORM, FormWords, require_names, words_of
 from clearprop.data.streaming.encoded_source import merge_reports
@@ -192,7 +194,15 @@ def write_predictions(
     `interval` its ends follow the prediction.
     Names are printable and, unless `quote_formulas` is false, none is a formula: see `spreadsheet_text`.
     """
-    return merge_reports(_write_rows(run, data, file, quote_formulas, keep, form, interval, ALONE)).lines()
+    told = merge_reports(_write_rows(run, data, file, quote_formulas, keep, form, interval, ALONE)).lines()
+    return [*told, *_units_told(run)]
+
+
+def _units_told(run: Run) -> list[str]:
+    """In what currency numbers are predicted, where the column was written with one."""
+    target = None if run.preprocessing is None else run.preprocessing.target
+    parts = target.numbers if isinstance(target, JointTarget) else (target,)
+    return [f"{p.name} is predicted in {p.unit}" for p in parts if isinstance(p, NumberTarget) and p.unit]
 
 
 def _write_rows(

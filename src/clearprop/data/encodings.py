@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -34,6 +34,7 @@ from clearprop.data.columns import (
 )
 from clearprop.data.kinds.time_encoding import TimeEncoding, fit_time
 from clearprop.data.kinds.word_encodings import WordEncoding, fit_words
+from clearprop.data.readers.text_form import money_in
 from clearprop.data.target_transforms import TargetTransform, fit_transform, negative_target
 from clearprop.errors import DataError
 
@@ -358,13 +359,17 @@ class ClassTarget:
 
 @dataclass(frozen=True)
 class NumberTarget:
-    """y ↦ (t(y) − centre) / scale, mean and population deviation of t(y) in the training part; t is the `transform`."""
+    """y ↦ (t(y) − centre) / scale, mean and population deviation of t(y) in the training part; t is the `transform`.
+
+    `unit` is the currency that stood beside the numbers, if one did.
+    """
 
     name: str
     centre: float
     scale: float
     kind: Literal["number"] = "number"
     transform: TargetTransform | None = None
+    unit: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -376,7 +381,8 @@ class NumberTarget:
         """The encoding in a few words."""
         sign, size = ("−", self.centre) if self.centre >= 0 else ("+", -self.centre)
         y = "y" if self.transform is None else self.transform.formula
-        return f"({y} {sign} {number_text(float(f'{size:.4g}'))}) / {in_digits(self.scale)}"
+        told = f", in {self.unit}" if self.unit else ""
+        return f"({y} {sign} {number_text(float(f'{size:.4g}'))}) / {in_digits(self.scale)}{told}"
 
     def encode(self, column: Column, place: Locator) -> NDArray[np.float32]:
         """Standardised values as a column, `(rows, 1)`.  Raises DataError for text or infinite values.
@@ -409,20 +415,20 @@ def fit_target(column: Column, classification: bool, transform: str = "none") ->
         values = column.values.astype(np.float64)
         if transform != "none":
             known = fit_transform(transform, column.name, values)
-            found = fit_number_target(column.name, summarise(lambda: [known.forward(values)]))
+            found = fit_number_target(column.name, summarise(lambda: [known.forward(values)]), column.marks)
             return replace(found, transform=known)
-        return fit_number_target(column.name, summarise(lambda: [values]))
+        return fit_number_target(column.name, summarise(lambda: [values]), column.marks)
     values = column.values if column.spelling is None else column.spelling
     return fit_classes(column.name, column.kind, Counter(values.tolist()))
 
 
-def fit_number_target(name: str, found: Numbers) -> NumberTarget:
-    """The encoding of a target of numbers with these training values.
+def fit_number_target(name: str, found: Numbers, marks: Collection[str] = ()) -> NumberTarget:
+    """The encoding of a target of numbers with these training values, beside which these marks stood.
 
     >>> fit_number_target("y", summarise(lambda: [np.array([1.0, 3.0])]))
-    NumberTarget(name='y', centre=2.0, scale=1.0, kind='number', transform=None)
+    NumberTarget(name='y', centre=2.0, scale=1.0, kind='number', transform=None, unit='')
     """
-    return NumberTarget(name, *standardise(found, name))
+    return NumberTarget(name, *standardise(found, name), unit=money_in(marks))
 
 
 def fit_classes(name: str, kind: ColumnKind, counts: Counter[Any]) -> ClassTarget:

@@ -82,6 +82,12 @@ Target: TypeAlias = SingleTarget | JointTarget
 """What is learned of a table."""
 
 
+def unit_written(target: Target, place: int = 0) -> str:
+    """The currency that stood beside the numbers of a target, of several the one in this place; empty for none."""
+    part = target.parts[place] if isinstance(target, JointTarget) else target
+    return part.unit if isinstance(part, NumberTarget) else ""
+
+
 def fit_joint_target(columns: Sequence[Column], classification: bool) -> JointTarget:
     """The encoding of the training part's targets.
 

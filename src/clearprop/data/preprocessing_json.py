@@ -80,17 +80,18 @@ def preprocessing_from_json(text: str, where: str) -> tuple[
 
 
 def _target_record(target: Target) -> dict[str, object]:
-    """A target as it is written: a transform only where there is one, as older versions have none."""
+    """A target as it is written: transform and unit only where there is one, as older versions have none."""
     record = asdict(target)
-    if isinstance(target, NumberTarget) and target.transform is None:
-        del record["transform"]
-    for part in record.get("parts", ()):
-        part.pop("transform", None)  # several targets have none
+    for part in record.get("parts", (record,)):
+        for name in ("transform", "unit"):
+            if name in part and not part[name]:
+                del part[name]
     return record
 
 
 def _number_target(value: Any, where: str) -> NumberTarget:
-    target = read_record(NumberTarget, {"transform": None, **value} if isinstance(value, dict) else value, _WHAT, where)
+    since = {"transform": None, "unit": ""}
+    target = read_record(NumberTarget, {**since, **value} if isinstance(value, dict) else value, _WHAT, where)
     known = target.transform
     if known is not None:
         pairs = zip((known.values, known.scores), (known.values[1:], known.scores[1:]), strict=True)

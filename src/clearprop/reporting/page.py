@@ -13,6 +13,7 @@ import numpy as np
 from clearprop.charts.chart import Axis, Chart, Curve
 from clearprop.charts.colours import ALARM
 from clearprop.charts.svg import STYLE, Charts, measure_chart, reliability_chart
+from clearprop.data.joint_target import unit_written
 from clearprop.errors import ClearpropError, printable
 from clearprop.explanation.printers.html import cell, html_table, number_cell, page
 from clearprop.notation import number_text
@@ -391,7 +392,8 @@ def _residuals_of(run: Run, held: Held, charts: Charts, place: int) -> str:
     first = Curve("rows", true, said, look="points")
     second = Curve("rows", said, residuals, look="points")
     name = run.target_names[place] if run.target_names else "target" if outputs.shape[1] == 1 else f"target {place}"
-    target = _for_an_axis(name)
+    unit = "" if run.preprocessing is None else unit_written(run.preprocessing.target, place)
+    target = f"{_for_an_axis(name)}, {unit}" if unit else _for_an_axis(name)
     of_one = f" of {target}" if outputs.shape[1] > 1 else ""
     known, guessed, off = (Axis(f"{what} {target}") for what in ("true", "predicted", "residual of"))
     return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from clearprop.data.readers.reading import words_of
@@ -49,25 +50,37 @@ def _table_in(path: Path, where: str) -> dict[str, dict[str, float]]:
             where=where,
             try_="--costs sick=10,well=1",
         )
-    lines = read_text(path, "the table of costs").removeprefix("\ufeff").splitlines()
-    mark = max(",;\t", key=lines[0].count) if lines else ","
-    rows = [(line, [cell.strip() for cell in row]) for line, row in enumerate(csv.reader(lines, delimiter=mark), 1)]
-    rows = [(line, row) for line, row in rows if any(row)]
+    rows = _rows_of(read_text(path, "the table of costs").removeprefix("\ufeff").splitlines())
     if len(rows) < 2 or len(rows[0][1]) < 3:
         raise _no_table(path, 1, "one row and one column" if rows else "an empty file")
     chosen, found = rows[0][1][1:], dict[str, dict[str, float]]()
     for line, (true, *costs) in rows[1:]:
-        if len(costs) != len(chosen):
-            raise _no_table(path, line, f"{len(costs)} costs below {len(chosen)} classes")
         if true in found:
             raise _no_table(path, line, f"a second row of {true!r}")
-        found[true] = {
-            name: _number(cost, cost, f"{path}, line {line}") for name, cost in zip(chosen, costs, strict=True)
-        }
-    if set(chosen) != set(found) or len(found) != len(chosen):
-        other = sorted(set(chosen) ^ set(found)) or sorted({name for name in chosen if chosen.count(name) > 1})
-        raise _no_table(path, rows[0][0], f"other classes above the columns than before the rows: {', '.join(other)}")
+        found[true] = _row_in(path, line, chosen, costs)
+    _require_same_classes(path, rows[0][0], chosen, list(found))
     return found
+
+
+def _rows_of(lines: Sequence[str]) -> list[tuple[int, list[str]]]:
+    """The cells of every row that has some, with the number of its line."""
+    mark = max(",;\t", key=lines[0].count) if lines else ","
+    cells = [(line, [cell.strip() for cell in row]) for line, row in enumerate(csv.reader(lines, delimiter=mark), 1)]
+    return [(line, row) for line, row in cells if any(row)]
+
+
+def _row_in(path: Path, line: int, chosen: Sequence[str], costs: Sequence[str]) -> dict[str, float]:
+    """What it costs to take the class of a row for each of these."""
+    if len(costs) != len(chosen):
+        raise _no_table(path, line, f"{len(costs)} costs below {len(chosen)} classes")
+    place = f"{path}, line {line}"
+    return {name: _number(cost, cost, place) for name, cost in zip(chosen, costs, strict=True)}
+
+
+def _require_same_classes(path: Path, line: int, chosen: Sequence[str], true: Sequence[str]) -> None:
+    other = sorted(set(chosen) ^ set(true)) or sorted({name for name in chosen if chosen.count(name) > 1})
+    if other:
+        raise _no_table(path, line, f"other classes above the columns than before the rows: {', '.join(other)}")
 
 
 def _number(text: str, said: str, where: str) -> float:

@@ -22,7 +22,7 @@ from clearprop.attribution import (
 )
 from clearprop.data.columns import quantity
 from clearprop.data.encodings import CategoryEncoding, ClassTarget, Encoding, NumberEncoding
-from clearprop.data.joint_target import JointTarget
+from clearprop.data.joint_target import JointTarget, unit_written
 from clearprop.data.parts import Pair, Part, features_of
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import ArgumentError, DataError, ShapeError, unknown_name, user_line
@@ -240,7 +240,8 @@ def _score(
 
 def explanation_of(answers: Answers, x: NDArray[Any], start: NDArray[Any]) -> PredictionExplanation:
     """What every column adds to the answer for an encoded row, on the way from another row."""
-    name: str = answers.target
+    unit = "" if answers.fitted is None else unit_written(answers.fitted.target, answers.place)
+    name = f"{answers.target} ({unit})" if unit else answers.target
     answer: Callable[[Any], Any] = answers.values
     if answers.are_classes:
         shares = shift_by(answers.outputs(x[None]), answers.choice)[0]

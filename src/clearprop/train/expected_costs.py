@@ -72,7 +72,7 @@ def recorded_costs(record: Mapping[str, Any] | str | None) -> Costs | None:
     if record is None or isinstance(record, str):
         return None
     names = list(record)
-    return Costs(tuple(tuple(_recorded(record[true], true, chosen) for chosen in names) for true in names))
+    return Costs(tuple(tuple(_cost_between(record[true], true, chosen) for chosen in names) for true in names))
 
 
 def require_recorded(record: Any, names: Sequence[str], where: str) -> None:
@@ -86,7 +86,7 @@ def require_recorded(record: Any, names: Sequence[str], where: str) -> None:
         refuse(what, expected, f"{record!r:.80}", where)
 
 
-def _recorded(costs: Any, true: str, chosen: str) -> float:
+def _cost_between(costs: Any, true: str, chosen: str) -> float:
     if true == chosen:
         return 0.0
     return float(costs[chosen]) if isinstance(costs, Mapping) else float(costs)

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from clearprop.data.columns import in_digits
+from clearprop.data.joint_target import Target, unit_written
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.provenance import DataRecord
 from clearprop.nn.losses import quantiles_of
@@ -110,7 +111,7 @@ def _comparison(
 ) -> str:
     """What is reached on so many rows of a part, beside the baselines."""
     if quantiles := quantiles_of(loss):
-        return _of_quantiles(reached, beside, part, quantiles, fitted.target.name)
+        return _of_quantiles(reached, beside, part, quantiles, fitted.target)
     if len(fitted.target.names) > 1:
         return _of_several(reached, beside, part, fitted) or _of_loss(reached, beside, part, loss)
     judged = ("accuracy",) if fitted.class_names else ("mae", "r2")
@@ -120,7 +121,7 @@ def _comparison(
         return _of_costs(reached, beside, part, fitted.target.name)
     if fitted.class_names:
         return _of_classes(reached, beside, part, fitted.target.name, threshold)
-    return _of_numbers(reached, beside, part, fitted.target.name)
+    return _of_numbers(reached, beside, part, fitted.target)
 
 
 def _number(values: Mapping[str, object], name: str) -> float:
@@ -163,11 +164,11 @@ def _learned_loss(reached: Mapping[str, object], beside: Baselines) -> str:
     return f"loss {in_digits(loss)} beside {in_digits(plain)}" if loss < _LEARNED * plain else ""
 
 
-def _of_numbers(reached: Mapping[str, object], beside: Baselines, part: str, target: str) -> str:
+def _of_numbers(reached: Mapping[str, object], beside: Baselines, part: str, target: Target) -> str:
     own, constant, linear = (_number(v, "mae") for v in (reached, beside.constant, beside.linear))
-    unit = f" {unit_in(target)}" if unit_in(target) else ""
+    unit = f" {_unit_of(target)}" if _unit_of(target) else ""
     told = (
-        f"Predictions of {target!r} are off by {in_digits(own)}{unit} on average in {part} "
+        f"Predictions of {target.name!r} are off by {in_digits(own)}{unit} on average in {part} "
         f"(R² {_number(reached, 'r2'):.3f}); "
         f"the mean alone is off by {in_digits(constant)}{unit}, a linear model by {in_digits(linear)}{unit}"
     )
@@ -182,6 +183,11 @@ def unit_in(name: str) -> str:
     """
     found = _UNIT.fullmatch(name.strip())
     return next(filter(None, found.groups()), "").strip() if found else ""
+
+
+def _unit_of(target: Target) -> str:
+    """The unit of a target: the currency that its column was written with, or what its name tells."""
+    return unit_written(target) or unit_in(target.name)
 
 
 def _of_several(reached: Mapping[str, object], beside: Baselines, part: str, fitted: Preprocessing) -> str | None:
@@ -214,14 +220,14 @@ def _of_loss(reached: Mapping[str, object], beside: Baselines, part: str, loss: 
 
 
 def _of_quantiles(
-    reached: Mapping[str, object], beside: Baselines, part: str, quantiles: Sequence[float], target: str
+    reached: Mapping[str, object], beside: Baselines, part: str, quantiles: Sequence[float], target: Target
 ) -> str:
     name = "pinball" if "pinball" in reached else "loss"
     own, constant, linear = (_number(v, name) for v in (reached, beside.constant, beside.linear))
-    unit = f" {unit_in(target)}" if name == "pinball" and unit_in(target) else ""
+    unit = f" {_unit_of(target)}" if name == "pinball" and _unit_of(target) else ""
     shares = ", ".join(f"{q:g}" for q in quantiles)
     one = len(quantiles) == 1
-    head = f"For the {shares}-quantile of {target!r}" if one else f"For the quantiles {shares} of {target!r}"
+    head = f"For the {shares}-quantile of {target.name!r}" if one else f"For the quantiles {shares} of {target.name!r}"
     told = (
         f"{head} the pinball loss in {part} is {in_digits(own)}{unit}; a constant quantile has "
         f"{in_digits(constant)}{unit}, a linear model {in_digits(linear)}{unit}"

@@ -135,6 +135,7 @@ def _require_choice(settings: Settings, loss: str, data: Prepared, model: Any) -
 
     Raises ArgumentError where there is no choice between classes, a threshold among several, or no rows to find it on.
     """
+    # One branch for each thing that would leave nothing to choose, in the order in which they can be told.
     what = "a threshold chooses between two classes" if settings.costs is None else "costs of mistakes choose a class"
     if loss_task(loss) != "classes":
         raise _no_choice(what, f"a loss of classes: {', '.join(CLASS_LOSSES)}", f"the loss {loss}")

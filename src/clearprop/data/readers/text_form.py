@@ -346,6 +346,19 @@ def mixed_units(marks: Collection[str]) -> list[str]:
     return shares if len(shares) > 1 else []
 
 
+_SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩", "TRY": "₺"}
+
+
+def money_in(marks: Collection[str]) -> str:
+    """The one currency that stands beside the numbers, as it is told; empty where none does.
+
+    >>> money_in(["EUR", "k"]), money_in(["CHF"]), money_in(["%"])
+    ('€', 'CHF', '')
+    """
+    found = [mark for mark in marks if re.fullmatch("[A-Z]{3}", mark)]
+    return _SIGNS.get(found[0], found[0]) if len(found) == 1 else ""
+
+
 def multiples_in(marks: Collection[str]) -> dict[str, str]:
     """The multiples that stand behind numbers, with what they are.
 

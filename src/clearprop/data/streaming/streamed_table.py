@@ -150,7 +150,7 @@ def _target(held: ColumnStore, division: Division, budget: Budget, transform: st
     place = len(held.columns) - 1
     numbers, _ = _summary(held, division, place, budget)
     if asked == "none":
-        return fit_number_target(facts.name, numbers)
+        return fit_number_target(facts.name, numbers, facts.marks)
     if asked != "log":
         raise ArgumentError(
             f"the transform {asked} needs all values of the target at once",
@@ -161,7 +161,7 @@ def _target(held: ColumnStore, division: Division, budget: Budget, transform: st
         )
     log = log_transform(facts.name, numbers.low, numbers.high)
     scaled = summarise(lambda: map(log.forward, _training_values(held, division, place, budget)))
-    return replace(fit_number_target(facts.name, scaled), transform=log)
+    return replace(fit_number_target(facts.name, scaled, facts.marks), transform=log)
 
 
 def _training_values(held: ColumnStore, division: Division, k: int, budget: Budget) -> Iterator[NDArray[np.float64]]:
