@@ -19,7 +19,7 @@ import pytest
 from clearprop.compiler import binding, executable
 from clearprop.compiler.native import kernel_imports, native_executor
 from clearprop.compiler.tiles import VECTOR_BYTES
-from clearprop.primitives import REGISTRY
+from clearprop.primitives import HELPERS, REGISTRY
 from clearprop.program.ir import Var
 from clearprop.rules import on_demand
 
@@ -118,6 +118,40 @@ def _write_tile(adds: bool) -> Any:
     return write
 
 
+def _sum_tile(out: int, down: int, tile: np.ndarray, *rest: int) -> None:
+    """What a tile holds and what stands elsewhere, added; `rest` begins with columns where only the first exist."""
+    *columns, other, apart = rest
+    many = int(columns[0]) if columns else tile.shape[1]
+    for p, row in enumerate(tile):
+        _numbers(out + p * down, many, tile.dtype)[...] = row[:many] + _numbers(other + p * apart, many, tile.dtype)
+
+
+def _add_each(tile: np.ndarray, a: int, down: int, b: int, columns: int | None = None) -> np.ndarray:
+    """A tile after the products of numbers that stand side by side."""
+    many, total = tile.shape[1] if columns is None else int(columns), tile.copy()
+    for p, row in enumerate(total):
+        row[:many] += _numbers(a + p * down, many, tile.dtype) * _numbers(b, many, tile.dtype)
+    return total
+
+
+def _add_rows(tile: np.ndarray, a: int, down: int, b: int) -> np.ndarray:
+    """A tile after the products of rows and one number."""
+    total, number = tile.copy(), _numbers(b, 1, tile.dtype)[0]
+    for p, row in enumerate(total):
+        row += _numbers(a + p * down, len(row), tile.dtype) * number
+    return total
+
+
+def _copy_bytes(to: int, source: int, count: int) -> None:
+    assert count % 4 == 0
+    ctypes.memmove(int(to), int(source), int(count))
+
+
+def _zero_bytes(to: int, count: int) -> None:
+    assert count % 4 == 0
+    ctypes.memset(int(to), 0, int(count))
+
+
 def _turn_block(dtype: str) -> Any:
     kind = np.dtype(DTYPES[dtype])
     many = VECTOR_BYTES // kind.itemsize
@@ -136,6 +170,11 @@ TILES: dict[str, Any] = {
     **{f"add_outer{way}": _add_outer for way in ("", "_by", "_first", "_by_first")},
     **{f"keep_tile{way}": _write_tile(adds=False) for way in ("", "_first")},
     **{f"add_tile{way}": _write_tile(adds=True) for way in ("", "_first")},
+    **{f"sum_tile{way}": _sum_tile for way in ("", "_first")},
+    **{f"add_each_by{way}": _add_each for way in ("", "_first")},
+    "add_rows_by": _add_rows,
+    "copy_bytes": _copy_bytes,
+    "zero_bytes": _zero_bytes,
 }
 """Tiles of products and convolutions as arrays; what they read and write is looked at by guard pages alone."""
 _REGISTERED = {n: REGISTRY[n]._compute for n in ("uniform_float32", "uniform_float64", "normal_quantile")}
@@ -147,10 +186,12 @@ NAMES: dict[str, Any] = {
     **{name: _cast(name) for name in DTYPES},
     **{n: getattr(np, n) for n in ("exp", "log", "tanh", "sqrt", "floor", "ceil", "rint", "sign", "isfinite", "expm1")},
     **{n: getattr(np, n) for n in ("log1p", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "atan2")},
-    **{n: getattr(np, n) for n in ("sinh", "cosh", "asinh", "acosh", "atanh", "power", "maximum", "minimum")},
+    **{n: getattr(np, n) for n in ("sinh", "cosh", "asinh", "acosh", "atanh", "maximum", "minimum")},
     **{n: getattr(np, n) for n in ("floor_divide", "remainder", "trunc", "hypot", "copysign", "signbit")},
     **{n: getattr(np, n) for n in ("left_shift", "right_shift", "nextafter", "fmod", "gcd")},
     "bitwise_invert": np.invert,
+    "exact_log": np.log,
+    "power": HELPERS["power"],
     **_REGISTERED,
     **_SPECIAL,
     **TILES,

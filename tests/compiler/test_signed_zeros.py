@@ -128,3 +128,13 @@ def test_windows():
 @pytest.mark.verify
 def test_compiled_windows():
     assert_same_windows("numba")
+
+
+def test_powers_of_one_half_in_an_array_are_those_of_ieee():
+    """NumPy takes the root where the exponent is one number: of −∞ that is NaN, of −0 it is −0."""
+    x, half = np.array([-np.inf, -0.0, 0.0, 4.0, -1.0, np.inf, np.nan]), np.array(0.5)
+    want = [np.inf, 0.0, 0.0, 2.0, np.nan, np.inf, np.nan]
+    eager = cl.pow(cl.asarray(x), cl.asarray(half))
+    for found in (eager, *(cl.compile(cl.pow, executor=e)(x, half) for e in ("numpy", "numba"))):
+        np.testing.assert_array_equal(np.asarray(found), want)
+        assert not np.signbit(np.asarray(found)[np.isfinite(want)]).any()

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 import clearprop as cl
-from tests.compiler.plain import plain
+from clearprop.compiler.native import kernel_imports
+from clearprop.compiler.native.vocabulary import VOCABULARY
+from tests.compiler.plain import NAMES, plain
 from tests.compiler.typed_programs import compare, draw, guarded, has_native_form
 from tests.tiers import later
 
@@ -50,6 +52,11 @@ def test_many_typed_programs(block):
 @pytest.mark.parametrize("block", range(10))
 def test_many_typed_programs_between_guard_pages(block):
     natively(1000 + 500 * block, 50)
+
+
+def test_kernels_are_interpreted_whatever_words_they_have():
+    vectors = {n for n, word in vars(kernel_imports).items() if getattr(word, "__module__", "").endswith(".vectors")}
+    assert len(vectors) > 10 and (vectors | VOCABULARY) - set(NAMES) == {"abs"}  # Python's
 
 
 def test_a_guard_page_ends_a_process_that_touches_it():

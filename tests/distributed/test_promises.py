@@ -100,11 +100,13 @@ def living(word):
 def test_3_4_however_a_rank_ends_all_end_in_time_and_nobody_is_left(ranks, tmp_path, how, seconds):
     folder = tmp_path / "run"
     ended = ranks(2, BROKEN, how, folder)
-    took = time.time() - Path(f"{folder}.broke").stat().st_mtime
-    assert ended.returncode != 0 and took < seconds, ended.stderr
+    last = Path(f"{folder}.broke").stat().st_mtime + seconds
+    assert ended.returncode != 0 and time.time() < last, ended.stderr
+    while living(folder) and time.time() < last:  # the launcher has ended them, which takes a busy machine a moment
+        time.sleep(0.05)
     assert living(folder) == []
     if how == "SIGSTOP":
-        assert "Timeout (0:00:03)!" in ended.stderr and "in add_exactly" in ended.stderr
+        assert "Timeout (0:00:03)!" in ended.stderr and "in _meet" in ended.stderr
 
 
 @verify

@@ -3,6 +3,7 @@
 import os
 import sys
 
+import numpy as np
 import pytest
 
 import clearprop as cl
@@ -165,7 +166,7 @@ def test_the_guard_is_wound_up_with_the_first_limit_and_then_with_the_other(monk
     monkeypatch.setitem(module.ADDITIONS, "exact", lambda *_: None)
     made = World(Ranks(2), lambda code: None)
     made.rank_timeout = 3.0
-    lead, add = (lambda: made.lead(lambda: None)), (lambda: made.add(None, "exact"))
+    lead, add = (lambda: made.lead(lambda: None)), (lambda: made.add(np.zeros(2), "exact"))
     # at 0.5 and 2.0 it was wound up just before; between the sums at 1.5, 2.0 and 9.0 kernels are compiled
     for clock[0], work in ((0.0, lead), (0.5, lead), (1.5, add), (2.0, add), (9.0, add), (9.5, add), (20.0, add)):
         work()

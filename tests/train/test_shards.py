@@ -110,12 +110,16 @@ class ThreadRanks:
     def __init__(self, rank, size, shared):
         self.rank, self.size, (self.barrier, self.held) = rank, size, shared
 
+    def vector(self, count, dtype):
+        return np.zeros(count, dtype)
+
     def add(self, vector, how):
         assert how == "exact"
         self.held[self.rank] = vector.copy()
         self.barrier.wait()
         vector[:] = tree_sum(self.held)
         self.barrier.wait()
+        return vector
 
     def require_same(self, **facts):
         self.held[self.rank] = facts

@@ -1,11 +1,18 @@
-"""The sum of a vector over all ranks: in a fixed order, or as fast as the MPI library can."""
+"""The sum of a vector over all ranks: sent in a fixed order, or as MPI finds best; or in memory that ranks share."""
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+
+SHARED_MEMORY = Path("/dev/shm")
+"""Where Linux keeps it.  In a container it may be small, and who writes beyond the end of a full one is killed."""
+ROOM = 1 << 24
+"""Bytes that stay free there."""
 
 
 def add_exactly(comm: Any, vector: NDArray[Any]) -> None:
@@ -47,3 +54,60 @@ def add_fast(comm: Any, vector: NDArray[Any]) -> None:
 
 ADDITIONS = {"exact": add_exactly, "fast": add_fast}
 """How ranks may add, by name."""
+
+
+class SharedVectors:
+    """A vector of each rank, which the rank alone writes, and their sum.
+
+    Memory is a window of MPI-3 (Hoefler et al., "MPI + MPI: a new hybrid approach to parallel programming with MPI
+    plus shared memory", 2013), in which all ranks load and store.
+
+    comm   a communicator of N ranks of one machine, N a power of two
+    count  how many numbers a vector has, a multiple of N
+    """
+
+    def __init__(self, comm: Any, count: int, dtype: DTypeLike) -> None:
+        from mpi4py import MPI  # a dependency that is asked for, and was imported by now
+
+        kind = np.dtype(dtype)
+        self._comm, ranks = comm, comm.Get_size()
+        whole = bytes_needed(ranks, count, kind) if comm.Get_rank() == 0 else 0
+        self._window = MPI.Win.Allocate_shared(whole, kind.itemsize, comm=comm)
+        memory: Any = self._window.Shared_query(0)[0]
+        rows: NDArray[Any] = np.ndarray((ranks + 1, count), kind, buffer=memory)
+        share = count // ranks
+        mine = slice(comm.Get_rank() * share, (comm.Get_rank() + 1) * share)
+        self.own: NDArray[Any] = rows[comm.Get_rank()]
+        self._total: NDArray[Any] = rows[ranks]
+        self._parts, self._sum = [row[mine] for row in rows[:ranks]], self._total[mine]
+        self.own[...] = 0
+        self._window.Lock_all(MPI.MODE_NOCHECK)
+
+    def add(self) -> NDArray[Any]:
+        """The sum of all vectors, added in a binary tree of the ranks' order, as `add_exactly` adds.
+
+        Every rank adds up one slice.  Whoever has the sum may read it until its own next call, and write `own` again.
+        """
+        self._meet()  # all vectors are written, and nobody reads the last sum any more
+        parts = self._parts
+        while len(parts) > 2:
+            parts = [np.add(a, b, out=a) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+        first, second = parts
+        np.add(first, second, out=self._sum)
+        self._meet()  # all slices are added
+        return self._total
+
+    def _meet(self) -> None:
+        self._window.Sync()
+        self._comm.Barrier()
+        self._window.Sync()
+
+
+def bytes_needed(ranks: int, count: int, dtype: np.dtype[Any]) -> int:
+    """The memory of a vector for each rank and of their sum."""
+    return (ranks + 1) * count * dtype.itemsize
+
+
+def fits_shared_memory(needed: int) -> bool:
+    """Whether this machine has room for so many bytes that processes share."""
+    return not SHARED_MEMORY.is_dir() or shutil.disk_usage(SHARED_MEMORY).free >= needed + ROOM

@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, BinaryIO, NoReturn, TypeVar
 
-from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
-from clearprop.compiler import set_threads, threads_asked
+from clearprop.compiler import set_threads, threads_asked, warn_user
 from clearprop.compiler.native import blas
 from clearprop.distributed.machine import Machine
 from clearprop.distributed.outcomes import RankOutcome, raise_alone
-from clearprop.distributed.sums import ADDITIONS
+from clearprop.distributed.sums import ADDITIONS, SHARED_MEMORY, SharedVectors, bytes_needed, fits_shared_memory
 from clearprop.errors import ArgumentError, ClearpropError, RunError
 from clearprop.program.processes import launched_processes
 
@@ -108,6 +109,7 @@ class World:
         self.rank_timeout = FIRST_SECONDS
         self._common: BaseException | None = None
         self._sums, self._wound = 0, -REARM_SECONDS
+        self._shared: dict[tuple[int, np.dtype[Any]], SharedVectors] = {}
         if self.size > 1:
             sys.excepthook = self._end_all
 
@@ -131,13 +133,40 @@ class World:
         whole = own.Get_size() == self.size
         return Machine(own, self._wind, self.settled if whole else raise_alone)
 
-    def add(self, vector: NDArray[Any], how: str) -> None:
-        """Replace `vector` by its sum over all ranks, of which all have the same bits; `how` is a name of ADDITIONS."""
+    def vector(self, count: int, dtype: DTypeLike) -> NDArray[Any]:
+        """Zeros to write what `add` adds; all ranks ask together, for as many.
+
+        Where all ranks are on one machine they share its memory, unless that has no room for it, which is told.
+        """
         self._wind()
-        ADDITIONS[how](self.comm, vector)
+        kind = np.dtype(dtype)
+        if self.size == 1 or self.machine.size < self.size:
+            return np.zeros(count, kind)
+        if (count, kind) not in self._shared:
+            needed = bytes_needed(self.size, count, kind)
+            if not all(self.machine.each(lambda: fits_shared_memory(needed))):
+                if self.rank == 0:
+                    warn_user(f"gradients are sent, not shared: {SHARED_MEMORY} has no room for {needed:,} bytes")
+                return np.zeros(count, kind)
+            self._shared[count, kind] = SharedVectors(self.machine.comm, count, kind)
+        return self._shared[count, kind].own
+
+    def add(self, vector: NDArray[Any], how: str) -> NDArray[Any]:
+        """The sum of `vector` over all ranks, of which all have the same bits, until the next sum.
+
+        `how` is a name of ADDITIONS; what `vector` gave is added in shared memory, and exactly, whatever it is.
+        """
+        self._wind()
+        shared = self._shared.get((vector.size, vector.dtype))
+        if shared is not None and shared.own is vector:
+            total = shared.add()
+        else:
+            ADDITIONS[how](self.comm, vector)
+            total = vector
         self._sums += 1
         if self._sums == COMPILING_SUMS:  # from now on steps compile nothing, and the guard may be shorter
             self._wound = -REARM_SECONDS
+        return total
 
     def require_same(self, **facts: object) -> None:
         """Raise RunError on every rank unless all have the same facts; it names what differs, the rank and its host."""

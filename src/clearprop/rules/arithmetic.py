@@ -1,4 +1,4 @@
-"""Arithmetic: sums, products, rounding, the larger and the smaller of two; conversion.
+"""Arithmetic: sums, products, powers of numbers, rounding, the larger and the smaller of two; conversion.
 
 Each `d_x` is the map v ↦ D·v with D = ∂y/∂x, a diagonal matrix; it is its own transpose.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from clearprop.primitives import Zero, composite, primitive
+from clearprop.primitives import HELPERS, Zero, composite, primitive
 from clearprop.program.operands import complex_error
 from clearprop.program.types import FLOAT64, DType, Type, Value, is_complex, is_floating, type_of
 from clearprop.program.values import RECORDING, raw
@@ -20,6 +20,18 @@ from clearprop.rules.comparison import equal, isnan, logical_and, logical_not, l
 from clearprop.rules.on_demand import late_function
 
 _CONSTANT = Zero("piecewise constant: its derivative is 0 wherever it has one")
+
+
+def _power(a: Any, b: Any) -> Any:
+    """NumPy's, but IEEE 754's where an array of one exponent is ½: NumPy takes the root, of −∞ NaN and of −0 −0."""
+    y = np.power(a, b)
+    halves = False if type(b) in (int, float) or y.dtype.kind != "f" else np.equal(b, 0.5)
+    if not np.any(halves):
+        return y
+    return np.where(halves & (np.isneginf(a) | np.equal(a, 0)), np.abs(a).astype(y.dtype), y)[()]
+
+
+HELPERS["power"] = _power  # of `exponentials.pow`
 
 
 def nan_or_zero(x: Value) -> Any:

@@ -17,7 +17,7 @@ HELPERS["erf"] = _erf
 @primitive(
     "elementwise",
     on_complex="differentiated",
-    numpy="np.power({a}, {b})",
+    numpy="power({a}, {b})",
     numba="power({a}, {b})",
     nonnegative=(1,),
     undefined_on="b",
@@ -31,7 +31,7 @@ def pow(a: Value, b: Value, /) -> Any:
     """Power aᵇ.
 
     The derivative with respect to b is 0 at a = 0 by convention and NaN for negative a, where aᵇ has no
-    derivative in b.
+    derivative in b.  The Python number ½ is the square root, so that −∞ gives NaN; in an array it gives ∞ (IEEE 754).
 
     a  the base
     b  the exponent; it broadcasts with a

@@ -33,6 +33,24 @@ def drawn_order(key: Any, path: Sequence[int], n: int) -> NDArray[np.int64]:
     return order
 
 
+@dataclass(frozen=True, eq=False)
+class Picked:
+    """A batch whose rows are not copied yet: arrays, and the numbers of its rows in them (None: all, as they are)."""
+
+    arrays: Arrays
+    rows: NDArray[np.int64] | None
+
+    def count(self) -> int:
+        """How many rows it has."""
+        return len(self.arrays[0] if self.rows is None else self.rows)
+
+    def part(self, begin: int, end: int) -> Batch:
+        """Its rows from number `begin` on, up to `end`."""
+        if self.rows is None:
+            return tuple(array[begin:end] for array in self.arrays)
+        return tuple(array.take(self.rows[begin:end], axis=0) for array in self.arrays)
+
+
 class Feed(Protocol):
     """A source of batches.
 
@@ -49,9 +67,22 @@ class Feed(Protocol):
         """The number of batches in an epoch; None where only its end tells."""
         ...
 
-    def batches(self, epoch: int, first: int) -> Iterator[Batch]:
-        """The batches of an epoch (the first is epoch 0) from number `first` on."""
+    def picked(self, epoch: int, first: int) -> Iterator[Picked]:
+        """The batches of an epoch (the first is epoch 0) from number `first` on, not copied yet."""
         ...
+
+    def batches(self, epoch: int, first: int) -> Iterator[Batch]:
+        """The same batches, copied."""
+        ...
+
+
+class _Copying:
+    """What feeds have in common: batches are the rows that were picked."""
+
+    def batches(self: Feed, epoch: int, first: int) -> Iterator[Batch]:
+        """The batches of an epoch from number `first` on."""
+        for batch in self.picked(epoch, first):
+            yield batch.part(0, batch.count())
 
 
 @dataclass(frozen=True)
@@ -91,7 +122,7 @@ class Batching:
 
 
 @dataclass(frozen=True, eq=False)
-class ArrayFeed:
+class ArrayFeed(_Copying):
     """Batches of `batch_size` rows of `x` and `y`; the last one of an epoch holds the rest (see `Batching`).
 
     With `shuffle` the order of epoch e is the permutation that belongs to e under `key`.  With `weight` `(rows,)` a
@@ -135,10 +166,10 @@ class ArrayFeed:
         """All rows, as the only block of an epoch."""
         yield Block(self.buffers, self.order(epoch, ordering), 0)
 
-    def batches(self, epoch: int, first: int) -> Iterator[Batch]:
-        """The batches of an epoch from number `first` on."""
+    def picked(self, epoch: int, first: int) -> Iterator[Picked]:
+        """The batches of an epoch from number `first` on, not copied yet."""
         for rows in self.batching.cut(self.order(epoch), first):
-            yield tuple(array[rows] for array in self.buffers)
+            yield Picked(self.buffers, rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +181,7 @@ class Block:
     first: int
 
 
-class BlockFeed:
+class BlockFeed(_Copying):
     """Batches of rows on disk, of which one block at a time is in memory.
 
     With `shuffle` the blocks come in the order of the permutation that belongs to epoch e under `key`, and the rows of
@@ -186,11 +217,11 @@ class BlockFeed:
             order = self._order(epoch, block, len(arrays[0]), ordering)
             yield Block(arrays, order, int(ends[place - 1]) if place else 0)
 
-    def batches(self, epoch: int, first: int) -> Iterator[Batch]:
-        """The batches of an epoch from number `first` on."""
+    def picked(self, epoch: int, first: int) -> Iterator[Picked]:
+        """The batches of an epoch from number `first` on, not copied yet: a batch is one of its block's rows."""
         for block in self.blocks(epoch, first):
             for rows in self.batching.cut(block.order, max(first - block.first, 0)):
-                yield tuple(array[rows] for array in block.arrays)
+                yield Picked(block.arrays, rows)
 
     def _batches(self, blocks: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.array([self.batching.count(rows) for rows in self.rows.sizes[blocks].tolist()], np.int64)
@@ -208,19 +239,19 @@ class BlockFeed:
 
 
 @dataclass(frozen=True, eq=False)
-class StreamFeed:
+class StreamFeed(_Copying):
     """An iterable of batches `(x, y)`, iterated anew for every epoch; their order is its own."""
 
     source: Iterable[Any]
     count: int | None = None
     turn: ClassVar[AbstractContextManager[Any]] = nullcontext()
 
-    def batches(self, epoch: int, first: int) -> Iterator[Batch]:
+    def picked(self, epoch: int, first: int) -> Iterator[Picked]:
         """The batches from number `first` on; those before are taken and left."""
         for number, batch in enumerate(self.source):
-            x, y = _pair(batch, number)
+            pair = _pair(batch, number)
             if number >= first:
-                yield x, y
+                yield Picked(pair, None)
 
 
 def stream(source: Iterable[Any], epochs: int) -> StreamFeed:

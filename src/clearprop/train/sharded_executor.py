@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from clearprop.autodiff.trees import flatten, unflatten
 from clearprop.compiler import Compiled, warn_user
@@ -21,7 +21,7 @@ from clearprop.program.processes import process_lock
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.runs.state import State
-from clearprop.train.batches import ArrayFeed, Batch, BlockFeed, Feed
+from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, Picked
 from clearprop.train.executor import Executor, Pause, add_batch
 from clearprop.train.shards import bounds, shares
 from clearprop.train.step import ShardTerms, Step
@@ -36,8 +36,11 @@ class Ranks(Protocol):
     rank: int
     size: int
 
-    def add(self, vector: NDArray[Any], how: str) -> None:
-        """Replace `vector` by its sum over all ranks, of which all have the same bits; how is "exact" or "fast"."""
+    def vector(self, count: int, dtype: DTypeLike) -> NDArray[Any]:
+        """Zeros to write what `add` adds; all ranks ask together, for as many."""
+
+    def add(self, vector: NDArray[Any], how: str) -> NDArray[Any]:
+        """The sum of `vector` over all ranks until the next sum, the same bits on all; how is "exact" or "fast"."""
 
     def require_same(self, **facts: object) -> None:
         """Raise RunError on every rank unless all have the same facts."""
@@ -48,8 +51,13 @@ class OneRank:
 
     rank, size = 0, 1
 
-    def add(self, vector: NDArray[Any], how: str) -> None:
+    def vector(self, count: int, dtype: DTypeLike) -> NDArray[Any]:
+        """Zeros."""
+        return np.zeros(count, dtype)
+
+    def add(self, vector: NDArray[Any], how: str) -> NDArray[Any]:
         """The sum over one rank is what it has."""
+        return vector
 
     def require_same(self, **facts: object) -> None:
         """One rank has what it has."""
@@ -94,7 +102,7 @@ class _ShardedSteps:
         That the first rank wants to pause is told with the next sum, so that all pause after the same step.
         """
         wanted = False
-        for batch in self._agreed(feed.batches(state.epoch, state.batch), feed):
+        for batch in self._agreed(feed.picked(state.epoch, state.batch), feed):
             if state.batch == last:
                 return state, False
             state, told = self._advance(state, batch, wanted)
@@ -105,13 +113,13 @@ class _ShardedSteps:
             self.ranks.require_same(weights_after_an_epoch=_checksum(state.model))
         return state, True
 
-    def _agreed(self, batches: Iterator[Batch], feed: Feed) -> Iterator[Batch]:
+    def _agreed(self, batches: Iterator[Picked], feed: Feed) -> Iterator[Picked]:
         """The batches; of an iterable, whose count nobody knows, all ranks must have as many, of the same rows."""
         known = isinstance(feed, ArrayFeed | BlockFeed)
         for batch in batches:
             if not known:
-                self._require_rows(len(batch[0]))
-                self.ranks.require_same(number_of_rows_in_a_batch=len(batch[0]))
+                self._require_rows(batch.count())
+                self.ranks.require_same(number_of_rows_in_a_batch=batch.count())
             yield batch
         if not known:
             self.ranks.require_same(number_of_rows_in_a_batch=0)
@@ -126,16 +134,16 @@ class _ShardedSteps:
                 try_="larger batches, or fewer shards",
             )
 
-    def _advance(self, state: State, batch: Batch, wanted: bool) -> tuple[State, bool]:
+    def _advance(self, state: State, batch: Picked, wanted: bool) -> tuple[State, bool]:
         """The state after a batch, and whether the first rank wants to pause."""
         each = self.shards // self.ranks.size
-        total = self._tree_sum(_ShardsOf(state, batch, self.shards), each * self.ranks.rank, each)
-        total[-1] = wanted and self.ranks.rank == 0
-        self.ranks.add(total, self.reduce)
+        own = self._tree_sum(_ShardsOf(state, batch, self.shards), each * self.ranks.rank, each)
+        own[-1] = wanted and self.ranks.rank == 0
+        total = self.ranks.add(own, self.reduce)
         assert self.layout is not None  # a shard was written
         mean = self.layout.read(total)
         model, optimizer = self.after(state.model, state.optimizer, np.array(state.step), mean)
-        totals = add_batch(state.totals, len(batch[0]), mean[2][1:])
+        totals = add_batch(state.totals, batch.count(), mean[2][1:])
         return State(model, optimizer, state.step + 1, state.epoch, state.batch + 1, totals), bool(total[-1])
 
     def _tree_sum(self, shards: _ShardsOf, first: int, count: int, depth: int = 0) -> NDArray[Any]:
@@ -148,13 +156,12 @@ class _ShardedSteps:
         return sum_
 
     def _write(self, shards: _ShardsOf, s: int, depth: int) -> NDArray[Any]:
-        begin, end = shards.bounds[s]
-        rows = (array[begin:end] for array in shards.batch)
+        rows = shards.batch.part(*shards.bounds[s])
         found = self.terms(shards.state.model, np.array(shards.state.step), np.array(s), *rows)
         if self.layout is None:
             self.layout = _Layout(found, self.ranks.size)
-            levels = (self.shards // self.ranks.size).bit_length()
-            self.buffers = [self.layout.empty() for _ in range(levels)]
+            size, dtype, levels = self.layout.size, self.layout.dtype, (self.shards // self.ranks.size).bit_length()
+            self.buffers = [self.ranks.vector(size, dtype), *(np.zeros(size, dtype) for _ in range(levels - 1))]
         self.layout.write(found, shards.shares[s], self.buffers[depth])
         return self.buffers[depth]
 
@@ -169,10 +176,10 @@ def _checksum(model: Any) -> int:
 class _ShardsOf:
     """A batch that is to be learned from in this state, and how it is cut."""
 
-    def __init__(self, state: State, batch: Batch, count: int) -> None:
-        x, _, *weight = batch
+    def __init__(self, state: State, batch: Picked, count: int) -> None:
+        rows, weights = batch.count(), Picked(batch.arrays[2:], batch.rows)
         self.state, self.batch = state, batch
-        self.bounds, self.shares = bounds(len(x), count), shares(len(x), count, *weight)
+        self.bounds, self.shares = bounds(rows, count), shares(rows, count, *weights.part(0, rows))
 
 
 class _Layout:
@@ -186,10 +193,6 @@ class _Layout:
         ends = np.cumsum([-(-a.size // step) * step for a in arrays]).tolist()
         self.places = [(e, a.size, a.shape, a.dtype) for e, a in zip([0, *ends], arrays, strict=False)]
         self.size = -(-(ends[-1] + 1) // (step * ranks)) * step * ranks  # ranks take slices of one size
-
-    def empty(self) -> NDArray[Any]:
-        """A buffer."""
-        return np.zeros(self.size, self.dtype)
 
     def write(self, terms: ShardTerms, share: float, into: NDArray[Any]) -> None:
         """Set the buffer to `share` · the terms; to zeros where the share is 0: rows without weight have no mean."""
