@@ -44,8 +44,8 @@ def step(
     model_layers_0_bias_bar = np.sum(h0_bar, axis=-2)         # f32[n1]   ∂add   sum(h0_bar)
     model_layers_0_weight_bar = x.T @ h0_bar                  # f32[n0,n1]   ∂matmul
     new_state_0_t = state_0_t + 1                             # i64
-    v38 = float(1 - float(np.power(0.999, new_state_0_t)))    # f64~   1 − 0.999^new_state_0_t
-    v40 = float(1 - float(np.power(0.9, new_state_0_t)))      # f64~   1 − 0.9^new_state_0_t
+    v38 = float(1 - float(power(0.999, new_state_0_t)))       # f64~   1 − 0.999^new_state_0_t
+    v40 = float(1 - float(power(0.9, new_state_0_t)))         # f64~   1 − 0.9^new_state_0_t
     # f32[n0,n1]   0.1 · model_layers_0_weight_bar
     v42 = 0.09999999999999998 * model_layers_0_weight_bar
     new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + v42  # f32[n0,n1]
@@ -124,3 +124,12 @@ def require_range(x, low, high, name):
     if np.size(x) and not (np.min(x) >= low and np.max(x) <= high):
         raise ValueError(f"{name} got a label outside its range, {low} to {high}")
     return x
+
+
+def power(a, b):
+    """NumPy's, but IEEE 754's where an array of one exponent is ½: NumPy takes the root, of −∞ NaN and of −0 −0."""
+    y = np.power(a, b)
+    halves = False if type(b) in (int, float) or y.dtype.kind != "f" else np.equal(b, 0.5)
+    if not np.any(halves):
+        return y
+    return np.where(halves & (np.isneginf(a) | np.equal(a, 0)), np.abs(a).astype(y.dtype), y)[()]

@@ -90,9 +90,8 @@ def step(
     v101 = v81 * v96                                          # f32[n2,1]
     v102 = v84 * v96                                          # f32[1]
     new_state_1_0_t = state_1_0_t + 1                         # i64
-    v103 = float(np.power(0.999, new_state_1_0_t))            # f64~   0.999^new_state_1_0_t
-    v104 = float(1 - v103)                                    # f64~   1 − v103
-    v106 = float(1 - float(np.power(0.9, new_state_1_0_t)))   # f64~   1 − 0.9^new_state_1_0_t
+    v104 = float(1 - float(power(0.999, new_state_1_0_t)))    # f64~   1 − 0.999^new_state_1_0_t
+    v106 = float(1 - float(power(0.9, new_state_1_0_t)))      # f64~   1 − 0.9^new_state_1_0_t
     # f32[n0,n1]   0.9 · state_1_0_m_layers_0_weight + 0.1 · v97
     new_state_1_0_m_layers_0_weight = 0.9 * state_1_0_m_layers_0_weight + 0.09999999999999998 * v97
     v111 = 0.0010000000000000009 * np.square(v97)             # f32[n0,n1]   0.001 · v97²
@@ -206,3 +205,12 @@ def random_bits(key, shape):
     counters = np.arange(half, dtype=np.uint32), np.full(half, STREAM_BITS, np.uint32)
     words = threefry((key[..., 0, None], key[..., 1, None]), *counters)
     return np.concatenate(words, axis=-1)[..., :n].reshape((*key.shape[:-1], *shape))
+
+
+def power(a, b):
+    """NumPy's, but IEEE 754's where an array of one exponent is ½: NumPy takes the root, of −∞ NaN and of −0 −0."""
+    y = np.power(a, b)
+    halves = False if type(b) in (int, float) or y.dtype.kind != "f" else np.equal(b, 0.5)
+    if not np.any(halves):
+        return y
+    return np.where(halves & (np.isneginf(a) | np.equal(a, 0)), np.abs(a).astype(y.dtype), y)[()]
