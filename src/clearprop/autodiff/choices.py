@@ -135,6 +135,12 @@ class Choice:
         """Whether all entries along an axis, counted from the end, were chosen or left together."""
         return -axis > len(self.shape) or is_one(self.shape[axis])
 
+    @property
+    def is_mixed(self) -> bool:
+        """Whether nothing is known of whole lines along the last two axes, as of any activation's mask."""
+        shape = self.shape
+        return not self._find_weaker and len(shape) > 1 and not (is_one(shape[-1]) or is_one(shape[-2]))
+
     def along(self, axis: int) -> Choice | None:
         """What is known of whole lines along an axis, counted from the end; None if nothing."""
         shape, found = self.shape, None
@@ -227,6 +233,8 @@ def pull_back_chosen(
     """
     p, params = app.primitive, app.params
     if choice is not None and p.facts.product:
+        if choice.is_mixed:
+            return p.pullback(k, g, y, xs, params), None
         return _through_product(app, k, g, y, xs, choice)
     c = p.pullback(k, g, y, xs, params)
     rule = p.rules[0 if p.variadic else k]

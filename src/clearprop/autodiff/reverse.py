@@ -16,10 +16,11 @@ import numpy as np
 from clearprop.autodiff.choices import Choice, either, pull_back_chosen
 from clearprop.errors import GradientError
 from clearprop.primitives import Zero
-from clearprop.program.ir import Builder, Var, builder, shape_of
+from clearprop.program.ir import Builder, Var, builder, is_array_now, shape_of
 from clearprop.program.operation import JointOperation
 from clearprop.program.types import PYTHON_SCALARS, Value, is_floating, type_of
 from clearprop.program.values import RECORDING, Application, Node, quiet, raw
+from clearprop.rules import eager
 from clearprop.rules.elementwise import derivative_as, identity
 from clearprop.rules.reductions import sum as _sum
 from clearprop.rules.structural import broadcast_to_
@@ -319,11 +320,23 @@ def undo_broadcasting(cotangent: Any, operand: Any) -> Any:
     ):
         return cotangent
     have, want = shape_of(value), () if type(own) in PYTHON_SCALARS else own.shape
-    if not same_shape(have, want):
+    if is_array_now(cotangent) and isinstance(own, _ARRAYS):
+        cotangent = _fit_array(cotangent, want)
+    elif not same_shape(have, want):
         cotangent = _unbroadcast(cotangent, have, want)
     if type(own) not in PYTHON_SCALARS and (type(value) in PYTHON_SCALARS or value.dtype != own.dtype):
         cotangent = derivative_as(cotangent, own.dtype)
     return cotangent
+
+
+def _fit_array(g: Any, want: tuple[int, ...]) -> Any:
+    """`_unbroadcast` of an array, without the calls of operations that record."""
+    if g.ndim > len(want):
+        g = eager.total(g, tuple(range(-g.ndim, -len(want))), keepdims=False)
+    if g.shape != want and g.ndim == len(want):
+        axes = tuple([i - len(want) for i, n in enumerate(g.shape) if want[i] == 1 != n])
+        g = eager.total(g, axes, keepdims=True) if axes else g
+    return g if g.shape == want else eager.spread(g, want)
 
 
 def _unbroadcast(g: Value, have: Shape, want: Shape) -> Any:

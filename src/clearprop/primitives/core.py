@@ -432,8 +432,9 @@ class Primitive:
             return g, y  # a number meets every element as it is
         axes = params.get("axis", (-1,))
         shape = tuple(1 if i - len(x.shape) in axes else n for i, n in enumerate(x.shape))
-        reshape = REGISTRY["reshape"]
-        return reshape(g, shape=shape), y if y is None else reshape(y, shape=shape)
+        if type(g) is np.ndarray and (y is None or type(y) is np.ndarray) and not STACK.builders:
+            return g.reshape(shape), y if y is None else y.reshape(shape)
+        return tuple(v if v is None else REGISTRY["reshape"](v, shape=shape) for v in (g, y))  # type: ignore[return-value]  # two
 
     def batched(self, params: Mapping[str, Any], vmap: Callable[..., Any]) -> Primitive:
         """The composite for a batch of examples: body and rules, each mapped over the leading axis."""

@@ -13,9 +13,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clearprop.errors import TraceError, checked_methods, describe_line, user_line
 from clearprop.program.operation import Operation
@@ -196,6 +197,11 @@ def belongs_to_trace(values: Sequence[Any], params: Mapping[str, Any]) -> bool:
     """
     around = STACK.builders[-1].around
     return not values or (bool(around) and any(id(v) in around for v in values)) or has_size(tuple(params.values()))
+
+
+def is_array_now(value: Any) -> TypeGuard[NDArray[Any]]:
+    """Whether a value is an array and no program is in progress: then NumPy may be called without any operation."""
+    return isinstance(value, (np.ndarray, np.generic)) and not STACK.builders
 
 
 class Builder:

@@ -90,6 +90,11 @@ def _extreme(reduce: Reduce, x: NDArray[Any], axis: Sequence[int], keepdims: boo
     return out + 0.0 if x.dtype.kind == "f" else out
 
 
+def permuted(x: NDArray[Any], axes: Sequence[int]) -> Any:
+    """The axes in another order."""
+    return x.transpose(axes)
+
+
 def rectify(x: NDArray[Any]) -> Any:
     """max(0, x); NaN wins."""
     return np.maximum(x, 0.0)
@@ -123,7 +128,8 @@ def has_nan(x: NDArray[Any]) -> bool:
     if x.dtype.kind != "f":
         return False
     flat = x.reshape(-1) if x.flags.c_contiguous else x.ravel()
-    return bool(np.isnan(flat @ flat))
+    squares = flat @ flat
+    return bool(squares != squares)
 
 
 def spread(x: NDArray[Any], shape: Sequence[int]) -> Any:
@@ -144,9 +150,26 @@ def softmax(x: NDArray[Any], axis: int) -> Any:
     return e / total(e, (axis,), keepdims=True)
 
 
+def class_losses(logits: NDArray[Any], labels: NDArray[Any]) -> Any:
+    """log Σ eˣ minus the x of the label, for each row x of logits."""
+    shifted = logits - largest(logits, (-1,), keepdims=True)
+    own = np.where(_is_label(labels, logits.shape[-1]), shifted, shifted.dtype.type(0))
+    return np.log(total(np.exp(shifted), (-1,), keepdims=False)) - total(own, (-1,), keepdims=False)
+
+
+def class_excess(logits: NDArray[Any], labels: NDArray[Any]) -> Any:
+    """softmax minus the label's row, which is 1 at its place and 0 elsewhere."""
+    return softmax(logits, -1) - _is_label(labels, logits.shape[-1])
+
+
 def one_hot(labels: NDArray[Any], size: int, dtype: DTypeLike) -> Any:
     """Rows with a 1 at the label's place and 0 elsewhere."""
-    return (np.asarray(labels)[..., None] == np.arange(size)).astype(dtype)
+    return _is_label(np.asarray(labels), size).astype(dtype)
+
+
+def _is_label(labels: NDArray[Any], size: int) -> Any:
+    """Whether a column is that of the row's label."""
+    return labels[..., None] == np.arange(size)
 
 
 def _is_small_matrix(x: NDArray[Any]) -> bool:

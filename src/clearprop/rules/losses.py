@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from clearprop.errors import ShapeError
 from clearprop.primitives import composite
+from clearprop.program.ir import is_array_now
 from clearprop.program.types import Type, Value, type_of
-from clearprop.program.values import raw
+from clearprop.program.values import RECORDING, raw
+from clearprop.rules import eager
 from clearprop.rules.activations import sigmoid
 from clearprop.rules.checking import require_classes, require_range
 from clearprop.rules.elementwise import (
@@ -60,13 +64,23 @@ def _probabilities(logits: Value, labels: Value) -> Any:
 def _excess(logits: Value, labels: Value) -> Any:
     """softmax(z) minus the target; scaled by the target's sum, which is 1 for probabilities."""
     if _is_index(labels):
+        if is_array_now(logits) and logits.dtype.kind == "f" and RECORDING.quiet:
+            return eager.class_excess(logits, np.asarray(labels))
         return softmax(logits) - _probabilities(logits, labels)
     return softmax(logits) * sum(labels, axis=-1, keepdims=True) - labels
 
 
+def _losses(logits: Any, labels: Any) -> Any:
+    """What eager mode runs."""
+    if _is_index(labels) and type(logits) is np.ndarray and logits.dtype.kind == "f":
+        _per_example(type_of(logits), type_of(labels))
+        return eager.class_losses(logits, np.asarray(labels))
+    return softmax_cross_entropy_.reference(logits, labels)
+
+
 @composite(
     "reduction", tex=r"-\log\operatorname{{softmax}}({logits})_{{{labels}}}", shape=_per_example,
-    dtype="float",
+    dtype="float", eager=_losses,
     d_logits=lambda g, logits, labels: g * _excess(logits, labels),
     d_labels=lambda g, logits, labels: -g * log_softmax(logits),  # of probabilities; integers have none
 )  # fmt: skip

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 
 from clearprop.errors import ShapeError
 from clearprop.primitives import primitive
+from clearprop.program.ir import is_array_now
 from clearprop.program.types import PYTHON_SCALARS, Axes, Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules import eager
@@ -161,7 +162,7 @@ def _complete_shape(old: Shape, new: Shape) -> Any:
 
 
 @primitive(
-    "structural", numpy="np.transpose({x}, {axes})", view="permute", tex=r"{x}^{{\top}}",
+    "structural", numpy="np.transpose({x}, {axes})", view="permute", eager=eager.permuted, tex=r"{x}^{{\top}}",
     shape=lambda x, axes: tuple(x.shape[a] for a in axes),
     vjp_x=lambda g, axes: permute_dims_(g, axes=_inverse(axes)),
     batch=lambda size, x, *, axes: permute_dims_(x, axes=(-len(axes) - 1, *axes)),
@@ -207,6 +208,8 @@ def matrix_transpose(x: Value) -> Any:
             [2.0, 4.0]])
     """
     n = len(_shape(x))
+    if n > 1 and is_array_now(x):
+        return x.swapaxes(-1, -2)
     if n < 2:
         raise ShapeError(
             "mT needs two axes",
