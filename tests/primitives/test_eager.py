@@ -12,7 +12,7 @@ from clearprop.rules import eager
 
 FLOATS = st.sampled_from([np.float32, np.float64])
 SPECIAL = st.sampled_from([0.0, -0.0, 1.0, -2.5, np.inf, -np.inf, np.nan, 1e-40, 3e38])
-REPLACED = {"sum", "max", "min", "where", "broadcast_to", "softmax", "one_hot", "relu",
+REPLACED = {"sum", "max", "min", "where", "broadcast_to", "softmax", "one_hot", "relu", "permute_dims", "softmax_cross_entropy",
             "require_range", "require_probabilities", "cholesky", "eigenvectors", "eigvalsh", "inv", "left_vectors",
             "pinv", "right_vectors", "solve", "solve_triangular", "svdvals",
             "eigvals", "general_eigenvectors", "matmul", "conv"}  # fmt: skip
@@ -120,3 +120,17 @@ def test_labels_outside_have_no_one():
     got, wanted = (f(labels, size=3, dtype=np.dtype("float32")) for f in (p._compute, p.reference))
     np.testing.assert_array_equal(got, wanted)
     np.testing.assert_array_equal(got.sum(axis=1), [1, 1, 0, 0])
+
+
+@given(x=matrices(), seed=st.integers(0, 9), kind=st.sampled_from(["i8", "u1"]))
+def test_losses_of_classes_equal_their_body(x, seed, kind):
+    """The loss to the bit, as its derivative: NaN and infinities too."""
+    p, (rows, classes) = REGISTRY["softmax_cross_entropy"], x.shape
+    labels = np.random.default_rng(seed).integers(0, classes, rows).astype(kind)
+    with np.errstate(all="ignore"):
+        got, wanted = p._compute(x, labels), p.reference(x, labels)
+        assert got.dtype == wanted.dtype == x.dtype
+        np.testing.assert_array_equal(got, wanted)
+        excess = eager.class_excess(x, labels)
+        np.testing.assert_array_equal(excess, eager.softmax(x, -1) - eager.one_hot(labels, classes, x.dtype))
+        assert excess.dtype == x.dtype

@@ -336,15 +336,16 @@ def _widen_mask(choice: Choice | None, params: Params, x: Any) -> Choice | None:
 def _through_product(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any], choice: Choice) -> Any:
     """Rows (and columns) of a product that were left: what they meet is selected away, everything else is mixed."""
     along, across = (-1, -2) if k == 0 else (-2, -1)
-    if (lines := choice.along(along)) is not None:  # of this operand's cotangent; it may serve several matrices
+    lines, met = choice.along(along), choice.along(across)
+    if met is not None and met is not lines:
+        partner = met.select(xs[1 - k])
+        xs = [xs[0], partner] if k == 0 else [partner, xs[1]]
+    if lines is not None:  # of this operand's cotangent; it may serve several matrices
         own, lead = shape_of(xs[k]), shape_of(g)[:-2]
         if len(own) == 2 and lead:  # then each has one of its own, so that NaN is hidden before anything is added
             xs = [broadcast_to_(x, shape=(*lead, *own)) if i == k else x for i, x in enumerate(xs)]
         c = lines.close(app.primitive.pullback(k, g, y, xs, app.params))
         return c, _carry(lines, lambda one: _shrink_mask(one, own))
-    if (lines := choice.along(across)) is not None:
-        partner = lines.select(xs[1 - k])
-        xs = [xs[0], partner] if k == 0 else [partner, xs[1]]
     return app.primitive.pullback(k, g, y, xs, app.params), None
 
 

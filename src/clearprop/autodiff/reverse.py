@@ -320,9 +320,7 @@ def undo_broadcasting(cotangent: Any, operand: Any) -> Any:
     ):
         return cotangent
     have, want = shape_of(value), () if type(own) in PYTHON_SCALARS else own.shape
-    if is_array_now(cotangent) and isinstance(own, _ARRAYS):
-        cotangent = _fit_array(cotangent, want)
-    elif not same_shape(have, want):
+    if not same_shape(have, want):
         cotangent = _unbroadcast(cotangent, have, want)
     if type(own) not in PYTHON_SCALARS and (type(value) in PYTHON_SCALARS or value.dtype != own.dtype):
         cotangent = derivative_as(cotangent, own.dtype)
@@ -341,6 +339,8 @@ def _fit_array(g: Any, want: tuple[int, ...]) -> Any:
 
 def _unbroadcast(g: Value, have: Shape, want: Shape) -> Any:
     """Sum over the axes along which the operand was repeated; repeat where the rule did not."""
+    if is_array_now(g):
+        return _fit_array(g, tuple(want))
     if len(have) >= len(want):
         extra = len(have) - len(want)
         if extra:

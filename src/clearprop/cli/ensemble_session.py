@@ -53,7 +53,7 @@ def start(
             f"members   {_extent_text(plan.extent)}; each has other rows to validate, all have the same to test",
         )
         say(output(), f"each      layers of {', '.join(map(str, full.hidden))}, up to {full.epochs} epochs\n")
-    return _conduct(plan, place, json, (), on)
+    return _conduct(plan, place, json, None, on)
 
 
 def resume(
@@ -67,7 +67,7 @@ def resume(
     return _conduct(plan, folder, json, ended, on)
 
 
-def _conduct(plan: EnsemblePlan, place: Path, json: bool, before: Sequence[Run], on: str | None) -> int:
+def _conduct(plan: EnsemblePlan, place: Path, json: bool, before: Sequence[Run] | None, on: str | None) -> int:
     code, watch = DONE, _watch_none if json else _tell_member
     try:
         run = conduct_ensemble(plan, place, [print_json] if json else [], watch, before, Workplace(on))

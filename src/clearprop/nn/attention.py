@@ -22,7 +22,7 @@ from clearprop.rules import random
 from clearprop.rules.elementwise import logical_and, where
 from clearprop.rules.linear import matmul
 from clearprop.rules.reductions import any, softmax
-from clearprop.rules.structural import broadcast_to, expand_dims, matrix_transpose, reshape, swapaxes
+from clearprop.rules.structural import expand_dims, matrix_transpose, reshape, swapaxes
 from clearprop.shapes import broadcast, same
 
 _NORMS = {"layer": LayerNorm, "rms": RMSNorm}
@@ -168,7 +168,6 @@ class MultiHeadAttention(Module):
                 where=user_line(),
                 try_="cl.nn.length_mask(lengths, keys)[..., None, :]",
             )
-        mask = broadcast_to(mask, (*mask.shape[:-2], *shape))  # each query has a row, which may be left as a whole
         mask = mask if len(mask.shape) < 3 else expand_dims(mask, -3)
         return mask if causal is None else logical_and(mask, causal)
 

@@ -90,7 +90,7 @@ def _extreme(reduce: Reduce, x: NDArray[Any], axis: Sequence[int], keepdims: boo
     return out + 0.0 if x.dtype.kind == "f" else out
 
 
-def permuted(x: NDArray[Any], axes: Sequence[int]) -> Any:
+def permute_axes(x: NDArray[Any], axes: Sequence[int]) -> Any:
     """The axes in another order."""
     return x.transpose(axes)
 

@@ -162,7 +162,7 @@ def _complete_shape(old: Shape, new: Shape) -> Any:
 
 
 @primitive(
-    "structural", numpy="np.transpose({x}, {axes})", view="permute", eager=eager.permuted, tex=r"{x}^{{\top}}",
+    "structural", numpy="np.transpose({x}, {axes})", view="permute", eager=eager.permute_axes, tex=r"{x}^{{\top}}",
     shape=lambda x, axes: tuple(x.shape[a] for a in axes),
     vjp_x=lambda g, axes: permute_dims_(g, axes=_inverse(axes)),
     batch=lambda size, x, *, axes: permute_dims_(x, axes=(-len(axes) - 1, *axes)),

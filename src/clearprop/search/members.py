@@ -20,14 +20,14 @@ from clearprop.data.parts import SplitTable, split_table
 from clearprop.data.readers.reading import READING_TEXT, Reading
 from clearprop.data.table import Table, load_table, path_of
 from clearprop.data.training_data import Prepared, from_members, from_parts
-from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
+from clearprop.errors import ArgumentError, RunError, checked_call, unknown_name, user_line
 from clearprop.files.atomic import as_path
 from clearprop.files.folder_lock import hold_folder
 from clearprop.files.presence import start_folder
 from clearprop.files.strict_json import checked_value, read_json, require_keys
 from clearprop.nn.losses import task_under
 from clearprop.runs.asked_settings import settings_from
-from clearprop.runs.events import Event, Events, Subscriber, listed_functions
+from clearprop.runs.events import Event, Events, Subscriber, listed_functions, plain
 from clearprop.runs.folder import MANIFEST, RunFolder
 from clearprop.runs.settings import OPTIONS, default_of
 from clearprop.search.pools import Pool
@@ -194,21 +194,21 @@ def conduct_ensemble(
     out: Path | None,
     subscribers: Sequence[Subscriber] = (),
     watch: Callable[[int, Run], object] = lambda *_: None,
-    before: Sequence[Run] = (),
+    before: Sequence[Run] | None = None,
     place: Workplace = HERE,
 ) -> Run:
     """Train the members that are still to be trained, here or at another place, and join them.
 
-    `watch` is told of each as it ends, in their order.  Members that diverge are left out, unless the first does.
+    `before` are those that have ended in a folder that goes on; None begins a new one.  `watch` is told of each as it ends, in their order.  Members that diverge are left out, unless the first does.
     Raises TrainingInterrupted with the run of those that ended, or with that of the first member; KeyboardInterrupt
     where none is at hand.
     """
     pool = place.pool()
     with nullcontext() if pool is None else closing(pool):
-        if out is not None and not before:
+        if out is not None and before is None:
             _begin(plan, out)
         with nullcontext() if out is None else hold_folder(out):
-            work = _Members(plan, out, subscribers, list(before))
+            work = _Members(plan, out, subscribers, list(before or ()))
             return _joined_members(work, work.here() if pool is None else work.side_by_side(pool), watch)
 
 
@@ -306,7 +306,8 @@ def _member_of(plan: EnsemblePlan, member: int, out: Path | None, stop: Path) ->
 
 def _begin(plan: EnsemblePlan, out: Path) -> None:
     extent = {"format": FORMAT, "members": plan.extent.members, "time": plan.extent.time}
-    start_folder(out, {MANIFEST: f"{json.dumps(extent)}\n".encode()})
+    record = plain({**extent, "settings": {**plan.asked, "data": plan.source}})
+    start_folder(out, {MANIFEST: f"{json.dumps(record)}\n".encode()})
 
 
 def _train_member(
@@ -349,15 +350,26 @@ def plan_again(folder: Path, extent: Extent) -> tuple[EnsemblePlan, list[Run]]:
     Raises RunError for a folder that is damaged.
     """
     place = folder / MANIFEST
-    stored = require_keys(read_json(place, "the ensemble"), {"format", "members", "time"}, "the ensemble", str(place))
+    stored = read_json(place, "the ensemble")
+    asked = stored.pop("settings", None) if isinstance(stored, dict) else None
+    require_keys(stored, {"format", "members", "time"}, "the ensemble", str(place))
     members = checked_value(int | None, stored["members"], "the ensemble", f"{place}, members")
     budget = checked_value(float | None, stored["time"], "the ensemble", f"{place}, time")
     if extent == Extent(None, None):
         extent = Extent(members, budget)
-    first = RunFolder(folder / "1")
-    asked = {n: value for n, value in command_of(first.config(), str(first.path)).items() if n != "member"}
-    plan = plan_ensemble(None, asked, extent)
-    return plan, _ended_members(folder)
+    if asked is None:  # version 0.1 asked the first member
+        first = RunFolder(folder / "1")
+        asked = {n: value for n, value in command_of(first.config(), str(first.path)).items() if n != "member"}
+    asked = checked_value(dict[str, object], asked, "the ensemble", f"{place}, settings")
+    if asked.get("data") is None:
+        raise RunError(
+            "the table of this ensemble cannot be read again",
+            expected="an ensemble of a file or a bundled set",
+            got="one of a data frame or of arrays",
+            where=str(folder),
+            try_="cl.ensemble anew",
+        )
+    return plan_ensemble(None, asked, extent), _ended_members(folder)
 
 
 def _ended_members(folder: Path) -> list[Run]:
