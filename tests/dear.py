@@ -242,6 +242,10 @@ EVERY = {
         "test_it_passes_the_rules_of_axe": 2,
         "test_it_is_well_formed_and_loads_and_runs_nothing": ("classes", "numbers"),
     },
+    "search/test_refused_and_killed": {
+        "test_a_disk_that_refuses_is_one_error_and_the_folder_goes_on": 3,
+        "test_killed_at_any_write_the_folder_is_not_there_or_goes_on": 3,
+    },
     "search/test_rooms": {
         "test_ctrl_c_at_the_command_line_saves_and_says_how_it_goes_on": NONE,
         "test_processes_give_the_same_bits_and_what_a_killed_one_did_is_done_again": 2,

@@ -36,7 +36,9 @@ def sweep(folder):
         if folder.exists():
             found = cl.sweep(resume=folder, executor=executor)
         else:
-            found = cl.sweep("iris", {"l2": "0;0.1"}, search="grid", trials=2, executor=executor, out=folder, **SETTINGS)
+            found = cl.sweep(
+                "iris", {"l2": "0;0.1"}, search="grid", trials=2, executor=executor, out=folder, **SETTINGS
+            )
     lost = [e.outcome.message for e in found.trials if e.outcome.status == "failed"]
     if lost:  # a trial that the disk refused is told as one that failed, and done again with the sweep
         raise cl.errors.RunError(lost[0], expected="trials", got=lost[0], where=str(folder), try_="resume")
@@ -99,7 +101,7 @@ def test_a_disk_that_refuses_is_one_error_and_the_folder_goes_on(door, disk, tmp
 
     problem, kinds = attempt()
     want = kept(folder)
-    assert problem is None and len(kinds) > 30 and len(want) > 4
+    assert problem is None and len(kinds) > 30 and len(want) >= 4
     for at in numbers_to_refuse(kinds, step):
         problem, _ = attempt(at)
         assert problem is not None or not lasting, f"write {at} was refused, and nobody said so"

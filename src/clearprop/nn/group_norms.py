@@ -22,7 +22,7 @@ from clearprop.nn.norms import normalise
 from clearprop.program.ir import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
-from clearprop.rules.elementwise import sqrt, square
+from clearprop.rules.elementwise import as_floating, sqrt, square
 from clearprop.rules.reductions import mean, norm, scale_of_squares
 from clearprop.rules.structural import reshape
 
@@ -163,7 +163,7 @@ class RMSNorm(Module):
 
     def forward(self, x: Any) -> Any:
         """Each example scaled to length √size."""
-        x = asarray(x)
+        x = as_floating(asarray(x))  # squares of small integers would wrap around
         require_features(self.label, shape_of(self.scale)[0], x.shape)
         total = mean(square(x), axis=-1, keepdims=True) + self.eps
         s = scale_of_squares(total, type_of(raw(total)).dtype)

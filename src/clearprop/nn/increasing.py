@@ -44,7 +44,7 @@ class Increasing(Module):
             return x
         parts = [softplus(x[..., :middle]), x[..., middle : middle + 1], softplus(x[..., middle + 1 :])]
         gaps = concat([part for part in parts if part.shape[-1]], axis=-1)
-        return matmul(gaps, _sums(self.size, middle).astype(x.dtype))
+        return matmul(gaps, _sums(self.size, middle).astype(gaps.dtype))
 
     def label(self) -> str:
         """`Increasing(3)`."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from clearprop.arrays.tensor import asarray
 from clearprop.errors import ShapeError, checked_call, unknown_name, user_line
-from clearprop.nn.argument_checks import is_number, require_fraction
+from clearprop.nn.argument_checks import is_number, require_fraction, require_module
 from clearprop.nn.loss_text import (
     FUNCTIONS_ONLY,
     PINBALL,
@@ -490,9 +490,8 @@ class Penalty(NamedTuple):
     def __call__(self, model: Any) -> Any:
         """The penalty of a module, a scalar that can be differentiated; 0.0 for a penalty that adds nothing."""
         total: Any = 0.0
-        for weight in model.parameters().values():
-            if len(shape_of(weight)) < 2:
-                continue
+        require_module("Penalty", model)
+        for weight in [w for w in model.parameters().values() if len(shape_of(w)) > 1]:
             if self.l1:
                 total = total + self.l1 * sum(abs(weight))
             if self.l2:

@@ -12,6 +12,7 @@ from clearprop.nn.argument_checks import require_size
 from clearprop.nn.fields import static
 from clearprop.nn.module import Module
 from clearprop.program.types import INT64
+from clearprop.rules.elementwise import as_floating
 from clearprop.rules.indexing import slice_axis, take
 from clearprop.rules.joining import concat
 from clearprop.rules.on_demand.convolution import padding_widths, steps_along
@@ -221,6 +222,7 @@ class Upsample(Module):
         """X with more places."""
         x = asarray(x)
         _require_places(self, x.shape, len(self.factor))
+        x = x if self.mode == "nearest" else as_floating(x)  # shares of places are no integers
         for axis, factor in zip(range(-len(self.factor) - 1, -1), self.factor, strict=True):
             if factor > 1:
                 x = self._along(x, axis, int(x.shape[axis]), factor)

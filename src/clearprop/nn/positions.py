@@ -17,7 +17,7 @@ from clearprop.program.ir import shape_of
 from clearprop.program.types import INT64
 from clearprop.program.values import raw
 from clearprop.rules import random
-from clearprop.rules.elementwise import astype, exp, less, less_equal
+from clearprop.rules.elementwise import as_floating, astype, exp, less, less_equal
 from clearprop.rules.indexing import slice_axis
 from clearprop.rules.joining import concat
 from clearprop.rules.structural import arange_, expand_dims, reshape
@@ -58,7 +58,7 @@ class SinusoidalPositions(Module):
 
     def forward(self, x: Any) -> Any:
         """X with its positions added."""
-        x = asarray(x)
+        x = as_floating(asarray(x))  # truth values have no positions beyond 1, small integers none beyond theirs
         _require_sequence(self, self.size, x.shape)
         angles = _angles(x.shape[-2], self.size // 2, self.base, x.dtype)
         table = concat([expand_dims(sin(angles), -1), expand_dims(cos(angles), -1)], axis=-1)
@@ -129,7 +129,7 @@ def rotary(x: Any, *, base: float = BASE) -> Any:
     Tensor([[1.0, 0.0],
             [0.54030231, 0.84147098]])
     """
-    x, base = asarray(x), _require_base("rotary", base)
+    x, base = as_floating(asarray(x)), _require_base("rotary", base)
     n = int(x.shape[-1]) if len(x.shape) > 1 else 0
     if n < 2 or n % 2:
         raise ShapeError(

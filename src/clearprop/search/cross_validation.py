@@ -22,7 +22,7 @@ from clearprop.data.readers.reading import READING_TEXT, Reading
 from clearprop.data.table import Table, load_table, path_of
 from clearprop.data.training_data import Prepared, from_parts
 from clearprop.errors import ArgumentError, RunError, checked_call, checked_methods, unknown_name, user_line
-from clearprop.files.atomic import as_path, write_text
+from clearprop.files.atomic import as_path, remove_leftovers, write_text
 from clearprop.files.folder_lock import hold_folder
 from clearprop.files.presence import is_file, start_folder
 from clearprop.files.spreadsheet import spreadsheet_text
@@ -276,6 +276,7 @@ def conduct_folds(
         if not holds_folds(out):
             start_folder(out, {FOLDS: f"{json.dumps(plain(plan.as_record()))}\n".encode()})
         with hold_folder(out):
+            remove_leftovers(out)
             _require_same_folds(plan, out)
             return _folds_of(plan, out, subscribers, watch, pool)
 

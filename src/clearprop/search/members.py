@@ -21,7 +21,7 @@ from clearprop.data.readers.reading import READING_TEXT, Reading
 from clearprop.data.table import Table, load_table, path_of
 from clearprop.data.training_data import Prepared, from_members, from_parts
 from clearprop.errors import ArgumentError, RunError, checked_call, unknown_name, user_line
-from clearprop.files.atomic import as_path
+from clearprop.files.atomic import as_path, remove_leftovers
 from clearprop.files.folder_lock import hold_folder
 from clearprop.files.presence import start_folder
 from clearprop.files.strict_json import checked_value, read_json, require_keys
@@ -199,15 +199,17 @@ def conduct_ensemble(
 ) -> Run:
     """Train the members that are still to be trained, here or at another place, and join them.
 
-    `before` are those that have ended in a folder that goes on; None begins a new one.  `watch` is told of each as it ends, in their order.  Members that diverge are left out, unless the first does.
-    Raises TrainingInterrupted with the run of those that ended, or with that of the first member; KeyboardInterrupt
-    where none is at hand.
+    `before` are those that have ended in a folder that goes on; None begins a new one.  `watch` is told of each as it
+    ends, in their order.  Members that diverge are left out, unless the first does.  Raises TrainingInterrupted with
+    the run of those that ended, or with that of the first member; KeyboardInterrupt where none is at hand.
     """
     pool = place.pool()
     with nullcontext() if pool is None else closing(pool):
         if out is not None and before is None:
             _begin(plan, out)
         with nullcontext() if out is None else hold_folder(out):
+            if out is not None:
+                remove_leftovers(out)
             work = _Members(plan, out, subscribers, list(before or ()))
             return _joined_members(work, work.here() if pool is None else work.side_by_side(pool), watch)
 

@@ -16,7 +16,7 @@ from clearprop.data.readers.sources import BUNDLED, default_memory
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, RunError, checked_call, unknown_name, user_line
-from clearprop.files.atomic import as_path
+from clearprop.files.atomic import as_path, remove_leftovers
 from clearprop.files.folder_lock import hold_folder
 from clearprop.files.presence import free_folder
 from clearprop.files.strict_json import refuse
@@ -297,6 +297,7 @@ def conduct(
     config = plan.config
     with ExitStack() as held:
         held.enter_context(hold_folder(folder.path))
+        remove_leftovers(folder.path)
         stream = Events(first=folder.written_events())
         stream.subscribe(held.enter_context(HistoryWriter(folder.events_file, kind=None)))
         page = PageWriter(folder, config, plan.higher)
