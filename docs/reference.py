@@ -399,7 +399,7 @@ LAYERS = {
     "Changed images": ("augmentation",),
     "Embeddings and positions": ("embedding", "positions"),
     "Attention": ("attention",),
-    "Recurrent layers": ("recurrent", "cells"),
+    "Recurrent layers": ("recurrent", "cells", "masking"),
     "Losses": ("losses", "further_losses"),
     "Whole networks": ("networks", "architectures"),
 }

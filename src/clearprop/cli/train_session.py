@@ -346,6 +346,9 @@ def _network_text(job: Job, full: Settings) -> str:
     inputs = job.data.told["features"]
     if full.unit is not None:
         inputs = f"{full.model}, {outputs[-1]}"
+    if full.model in ("lstm", "gru", "transformer") and full.unit is None:
+        steps, features = job.model.layers[0].shape
+        inputs = f"{steps} steps × {features - isinstance(job.model.layers[1], nn.Masked)}, {full.model}"
     if full.model == "conv":
         height, width, channels = job.model.layers[0].shape
         inputs = f"{height} × {width} × {channels}, convolutions"

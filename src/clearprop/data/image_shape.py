@@ -1,4 +1,4 @@
-"""The height, width and channels of images whose pixels are the columns of a table."""
+"""The axes of images whose pixels are the columns of a table, and of sequences that lie flat in them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from clearprop.errors import DataError
 
 _PLACE = re.compile(r"(\D*)(\d+(?:\D+\d+){0,3})\D*")
 """A name that ends in the place of a pixel: `x[3, 5]`, `x[3, 5, 0]`, `pixel_3_5`."""
+THERE = "there["
+"""So begin the names of columns that say whether a step of a sequence is there."""
 CHANNELS = 4
 """Images have so many channels at most: grey values, or colours with transparency."""
 
@@ -38,12 +40,39 @@ def image_shape(columns: Sequence[str], source: str) -> tuple[int, int, int]:
             "these data are no images",
             expected="x of shape (rows, height, width) or (rows, height, width, channels) in an NPZ file, or a folder "
             "of pictures",
-            got=f"{quantity(len(columns), 'column')}: {', '.join(columns[:3])}" + (" …" if len(columns) > 3 else ""),
+            got=_list_of(columns),
             where=source,
             try_="--model mlp, or numpy.savez(file, x=x.reshape(-1, 28, 28), y=y)",
         )
     height, width, channels = (*shape, 1)[:3]
     return height, width, channels
+
+
+def sequence_shape(columns: Sequence[str], source: str) -> tuple[int, int, bool]:
+    """Steps, features of a step, and whether columns say which steps are there, of sequences that lie flat.
+
+    Raises DataError for columns that are no sequences.
+
+    >>> sequence_shape(["x[0, 0]", "x[0, 1]", "x[1, 0]", "x[1, 1]"], "x.npz")
+    (2, 2, False)
+    >>> sequence_shape(["x[0, 0]", "there[0]", "x[1, 0]", "there[1]"], "x.npz")
+    (2, 1, True)
+    """
+    shape = _grid([name for name in columns if not name.startswith(THERE)])
+    masked = any(name.startswith(THERE) for name in columns)
+    if len(shape) != 2:
+        raise DataError(
+            "these data are no sequences",
+            expected="x (rows, steps, features) in an NPZ file, perhaps with lengths (rows,); or text and --unit",
+            got=_list_of(columns),
+            where=source,
+            try_="--model mlp; for running text --unit char; for an array x.reshape(rows, steps, features)",
+        )
+    return *shape, masked
+
+
+def _list_of(columns: Sequence[str]) -> str:
+    return f"{quantity(len(columns), 'column')}: {', '.join(columns[:3])}" + (" …" if len(columns) > 3 else "")
 
 
 def _grid(columns: Sequence[str]) -> tuple[int, ...]:

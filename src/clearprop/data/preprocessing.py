@@ -38,6 +38,7 @@ from clearprop.data.encodings import (
     fit_target,
     shared_scale,
 )
+from clearprop.data.image_shape import THERE
 from clearprop.data.joint_target import JointTarget, Target, fit_joint_target
 from clearprop.data.preprocessing_json import preprocessing_from_json, preprocessing_to_json
 from clearprop.data.readers.reading import (
@@ -397,16 +398,17 @@ class Preprocessing:
         """The short table of what was inferred: features, target, columns left out."""
         # Hundreds of columns of one quantity (pixels) are one row; all others have one each.
         rows: list[SummaryRow] = []
-        columns = self.source_columns
-        shared = [c for c in columns if isinstance(c, NumberEncoding) and c.shared]
-        for column in columns:
-            if len(shared) > LONG_RUN and column in shared[:1]:
-                name = f"{shared[0].name} … {shared[-1].name}"
-                missing = sum(c.missing for c in shared)
-                note = f"{len(shared)} columns of one quantity"
-                rows.append(SummaryRow(name, "number", missing, column.encoding, note))
-            elif not (len(shared) > LONG_RUN and isinstance(column, NumberEncoding) and column.shared):
+        runs: dict[str, list[Encoding]] = {}
+        for column in self.source_columns:
+            runs.setdefault(_run_of(column), []).append(column)
+        for column in self.source_columns:
+            run = runs[_run_of(column)]
+            if len(run) <= LONG_RUN or not _run_of(column):
                 rows.append(SummaryRow(column.name, column.kind, column.missing, column.encoding, column.note))
+            elif column is run[0]:
+                name, missing = f"{run[0].name} … {run[-1].name}", sum(c.missing for c in run)
+                note = f"{len(run)} columns of one quantity"
+                rows.append(SummaryRow(name, column.kind, missing, column.encoding, note))
         for goal in self._targets:
             kind = "class" if isinstance(goal, ClassTarget) else "number"
             rows.append(SummaryRow(goal.name, kind, 0, goal.encoding, "", "target"))
@@ -424,6 +426,13 @@ class Preprocessing:
     def from_json(cls, text: str, where: str = "preprocessing.json") -> Preprocessing:
         """Read what `to_json` wrote.  Everything is checked; raises RunError and says what is wrong where."""
         return cls(*preprocessing_from_json(text, where))
+
+
+def _run_of(column: Encoding) -> str:
+    """What columns have in common that are summed up: pixels their scale, steps of sequences that they are there."""
+    if not isinstance(column, NumberEncoding):
+        return ""
+    return "shared" if column.shared else THERE if column.name.startswith(THERE) else ""
 
 
 def _write_features(held: list[NDArray[np.float32]], out: NDArray[np.float32], last: int) -> None:

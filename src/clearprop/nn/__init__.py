@@ -104,6 +104,8 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.nn.group_norms import RMSNorm as RMSNorm
     from clearprop.nn.group_norms import WeightNorm as WeightNorm
     from clearprop.nn.increasing import Increasing as Increasing
+    from clearprop.nn.masking import Masked as Masked
+    from clearprop.nn.masking import MeanOverSteps as MeanOverSteps
     from clearprop.nn.pooling import AdaptivePool as AdaptivePool
     from clearprop.nn.pooling import AvgPool as AvgPool
     from clearprop.nn.pooling import GlobalPool as GlobalPool
@@ -132,6 +134,7 @@ else:
         "gates": "GLU PReLU SwiGLU",
         "group_norms": "GroupNorm InstanceNorm RMSNorm WeightNorm",
         "increasing": "Increasing",
+        "masking": "Masked MeanOverSteps",
         "pooling": "AdaptivePool AvgPool GlobalPool MaxPool Upsample",
         "positions": "LearnedPositions SinusoidalPositions causal_mask length_mask rotary",
         "recurrent": "GRU LSTM RNN",

@@ -25,7 +25,8 @@ Wanted = dict[str, tuple[str, tuple[int, ...]]]
 STANDARD = frozenset(
     "Activation AdaptivePool AvgPool BatchNorm Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d "
     "Dense Dropout Dropout2d DropPath Embedding EmbeddingBag Ensemble Flatten GlobalPool GLU GroupNorm GRU GRUCell "
-    "Increasing InstanceNorm LayerNorm LearnedPositions LSTM LSTMCell MaxPool MultiHeadAttention Parallel "
+    "Increasing InstanceNorm LayerNorm LearnedPositions LSTM LSTMCell Masked MaxPool MeanOverSteps "
+    "MultiHeadAttention Parallel "
     "PiecewiseLinear PReLU RandomCrop RandomFlip RandomShift Residual RMSNorm RNN RNNCell Sequential "
     "SinusoidalPositions SmoothClip SwiGLU TransformerBlock Unflatten Upsample WeightNorm".split()
 )
@@ -33,6 +34,7 @@ STANDARD = frozenset(
 _REMAKE: dict[str, Callable[..., nn.Module]] = {
     "Activation": lambda name, options: nn.Activation(name, **dict(options)),
     "Sequential": lambda layers: nn.Sequential(*layers),
+    "Masked": lambda layers: nn.Masked(*layers),
 }
 """How a module is made again whose constructor takes other arguments than its fields."""
 _OWN_FIELDS = frozenset(

@@ -34,7 +34,7 @@ LARGEST_LAYER = 65_536
 """The most units of a hidden layer."""
 REDUCTIONS = ("exact", "fast")
 """How processes may add gradients."""
-MODELS = ("mlp", "conv", "transformer", "lstm")
+MODELS = ("mlp", "conv", "transformer", "lstm", "gru")
 """The networks that settings describe."""
 UNITS = ("char", "word")
 """What running text may be read by."""
@@ -54,8 +54,8 @@ class Settings(DataSettings):
 
     model: str = setting(
         "mlp",
-        "The network: mlp, dense layers; conv, convolutions for images; for text transformer or lstm.",
-        "mlp, conv, transformer or lstm",
+        "The network: mlp, dense layers; conv, convolutions for images; for text or sequences transformer, lstm, gru.",
+        "mlp, conv, transformer, lstm or gru",
         "conv",
         panel=NETWORK,
         metavar="NAME",

@@ -6,8 +6,9 @@ it, so that `config.json`, replay, resuming and `explain_update` know them as th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -139,6 +140,8 @@ def _refuse_groups(got: str) -> NoReturn:
     )
 
 
+ARRAY_MODELS = ("conv", "transformer", "lstm", "gru")
+"""The networks that read images, or sequences."""
 AUTO = "auto"
 """The learning rate that asks for the range test."""
 QUANTILE_ROWS = 20_000
@@ -160,10 +163,10 @@ def with_defaults(asked: Mapping[str, Any], data: Prepared) -> Settings:
     if data.preprocessing is None:
         return _text_defaults(asked, data)
     classes = data.preprocessing.of_classes
-    of_images = asked.get("model") == "conv"
+    model = asked.get("model")
     named = asked.get("recipe", default_of("recipe"))
     rows = rows_in(data.table)
-    chosen = _images_recipe(rows) if of_images else recipe(rows, named, classes)
+    chosen = _array_networks(model)[0](rows) if model in ARRAY_MODELS else recipe(rows, named, classes)
     suits = {name: getattr(chosen, name) for name in SUITED}
     suits["loss"], suits["metrics"] = suitable_measures(data.preprocessing, asked.get("loss"))
     suits["metrics"] = chosen_among(suits["metrics"], asked.get("metric", "loss"))
@@ -187,10 +190,14 @@ def _text_defaults(asked: Mapping[str, Any], data: Prepared) -> Settings:
     return Settings(**{**suits, "loss": "cross_entropy", "metrics": ("accuracy",), **asked})
 
 
-def _images_recipe(rows: int) -> Settings:
-    from clearprop.train.image_networks import images_recipe  # start-up time: few networks have convolutions
+def _array_networks(model: str) -> tuple[Callable[[int], Settings], Callable[..., nn.Sequential]]:
+    """Of images or sequences, the settings that suit so many rows, and the network."""
+    from clearprop.train.image_networks import images_recipe, network_for_images  # start-up time: few have convolutions
+    from clearprop.train.sequence_networks import network_for_sequences, sequences_recipe  # start-up time: as above
 
-    return images_recipe(rows)
+    if model == "conv":
+        return images_recipe, network_for_images
+    return partial(sequences_recipe, model=model), network_for_sequences
 
 
 def transform_asked(asked: Mapping[str, Any]) -> str:
@@ -293,34 +300,20 @@ def network_for(settings: Settings, data: Prepared) -> Any:
         return network_for_text(settings, len(data.labels.target.classes))
     fitted = data.preprocessing
     assert fitted is not None
-    if settings.model in ("transformer", "lstm"):
-        raise _only_for_text(settings.model)
     quantiles = several_quantiles_of(settings.loss)
     behind = (nn.Increasing(len(quantiles)),) if quantiles else ()
     outputs = len(quantiles) or fitted.outputs
-    if settings.model == "conv":
-        from clearprop.train.image_networks import network_for_images  # start-up time: few networks have convolutions
-
-        network = network_for_images(settings, fitted.feature_names, outputs, data.source)
-        return nn.Sequential(*network.layers, *behind) if behind else network
-    if settings.augment is not None:
+    if settings.augment is not None and settings.model != "conv":
         raise _only_for_images("--augment", settings.augment)
+    if settings.model in ARRAY_MODELS:
+        network = _array_networks(settings.model)[1](settings, fitted.feature_names, outputs, data.source)
+        return nn.Sequential(*network.layers, *behind) if behind else network
     sizes = [len(fitted.feature_names), *(settings.hidden), outputs]
     front = _numbers_in_pieces(data, settings.pieces) if settings.pieces else ()
     sizes[0] = front[-1].outputs if front else sizes[0]
     _require_buildable(sizes)
     network = nn.mlp(sizes, settings.activation, seed=settings.own_seed, dropout=settings.dropout)
     return nn.Sequential(*front, *network.layers, *behind) if front or behind else network
-
-
-def _only_for_text(model: str) -> ArgumentError:
-    return ArgumentError(
-        f"{model} reads running text",
-        expected=f"--model {model} with --unit char or --unit word, or --model mlp for a table",
-        got=f"--model {model}, and no --unit",
-        where="--model",
-        try_=f"--model {model} --unit char",
-    )
 
 
 def _only_for_images(option: str, value: object) -> ArgumentError:

@@ -32,9 +32,9 @@ NPZ_LIMIT = 2 * 2**30
 
 
 def read_npz(path: Path, source: str) -> dict[str, NDArray[Any]]:
-    """The arrays `x, y` or `x_train, y_train[, x_test, y_test]` of an NPZ file, without others; else all arrays.
+    """The arrays `x, y, lengths` or `x_train, y_train[, x_test, y_test]` of an NPZ file alone; else all arrays.
 
-    `y` may be absent.  Raises DataError for a broken archive, an archive without x, arrays of objects, an
+    `y` and `lengths` may be absent.  Raises DataError for a broken archive, an archive without x, arrays of objects, an
     array whose header and size disagree, and arrays of more than `NPZ_LIMIT` bytes in all.
     """
     arrays = _read(path, source, _wanted_names)
@@ -91,7 +91,7 @@ def _broken_error(source: str, detail: str) -> DataError:
 
 
 def _wanted_names(present: list[str], source: str) -> list[str]:
-    for names in (["x", "y"], ["x_train", "y_train", "x_test", "y_test"]):
+    for names in (["x", "y", "lengths"], ["x_train", "y_train", "x_test", "y_test"]):
         if names[0] in present:
             found = [name for name in names if name in present]
             if ("x_test" in found) == ("y_test" in found):

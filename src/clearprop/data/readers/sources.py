@@ -184,9 +184,7 @@ def needs_streaming(source: Any, memory: int, reading: Reading = AS_SHOWN) -> bo
         values = table.rows * len(table.names)
         return table.bytes_per_value * values > memory or 8 * values > TABLE_LIMIT
     if form is PICTURES:
-        from clearprop.data.readers.picture_files import values_in_pictures  # start-up time: few data are pictures
-
-        values = values_in_pictures(path, str(source), reading.picture_size)
+        values = _picture_files().values_in_pictures(path, str(source), reading.picture_size)
     else:
         values = values_in_npz(path, str(source)) if form is NPZ else path.stat().st_size // 8
     if BYTES_PER_NUMBER * values > memory:
@@ -218,10 +216,14 @@ def _read_file(given: str | Path, as_text: frozenset[str], target: str | None, r
     return _read_columns(columns_of(arrays, source), target, as_text, reading.spelled, source)
 
 
-def _read_pictures(path: Path, source: str, reading: Reading) -> Frame:
-    from clearprop.data.readers.picture_files import read_pictures  # start-up time: few data are pictures
+def _picture_files() -> Any:
+    from clearprop.data.readers import picture_files  # start-up time: few data are pictures
 
-    found = read_pictures(path, source, reading.picture_size, reading.pictures)
+    return picture_files
+
+
+def _read_pictures(path: Path, source: str, reading: Reading) -> Frame:
+    found = _picture_files().read_pictures(path, source, reading.picture_size, reading.pictures)
     pixels = read_arrays(found.values, None, source)
 
     def place(column: str, row: int) -> str:
@@ -398,6 +400,12 @@ def _target_column(value: Any, rows: int, source: str) -> Column:
 
 def _read_npz(arrays: dict[str, NDArray[Any]], source: str) -> Frame:
     if "x" in arrays:
+        if arrays["x"].ndim == 3 and "lengths" in arrays:
+            from clearprop.data.readers.sequence_arrays import read_sequences  # start-up time: few data are sequences
+
+            return read_sequences(
+                arrays["x"], arrays["lengths"], source, lambda x: read_arrays(x, arrays.get("y"), source)
+            )
         return read_arrays(arrays["x"], arrays.get("y"), source)
     x, y = arrays["x_train"], arrays.get("y_train")
     if "x_test" not in arrays:

@@ -1,0 +1,93 @@
+"""Layers on sequences of several lengths, whose steps say themselves whether they are there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clearprop.arrays.tensor import asarray
+from clearprop.errors import ArgumentError, ShapeError, user_line
+from clearprop.nn.activations import as_layer
+from clearprop.nn.attention import MultiHeadAttention, TransformerBlock
+from clearprop.nn.module import Module
+from clearprop.nn.recurrent import Recurrent
+from clearprop.rules.elementwise import maximum, where
+from clearprop.rules.reductions import mean, sum
+from clearprop.rules.structural import expand_dims
+
+
+class Masked(Module):
+    """Layers one after another on sequences whose last feature is a mask: a step is there where it is above ½.
+
+    x (…, length, features + 1), and what the last layer gives for (…, length, features).  `RNN`, `LSTM`, `GRU`,
+    `MultiHeadAttention`, `TransformerBlock` and `MeanOverSteps` are given the mask; others see every step by itself.
+
+    layers  as of `cl.nn.Sequential`
+
+    Raises ArgumentError without layers, ShapeError for x without an axis of steps or with the mask alone.
+
+    >>> import clearprop as cl
+    >>> layer = cl.nn.Masked(cl.nn.MeanOverSteps())
+    >>> layer(cl.tensor([[1.0, 1.0], [3.0, 1.0], [8.0, 0.0]]))
+    Tensor([2.0])
+    """
+
+    layers: tuple[Module, ...]
+
+    def __init__(self, *layers: Any) -> None:
+        if not layers:
+            raise ArgumentError(
+                "Masked needs a layer",
+                expected="layers, such as cl.nn.LSTM(3, 8)",
+                got="none",
+                where=user_line(),
+            )
+        super().__init__(layers=tuple(map(as_layer, layers)))
+
+    def forward(self, x: Any) -> Any:
+        """What the last layer gives."""
+        x = asarray(x)
+        if len(x.shape) < 2 or x.shape[-1] == 1:
+            raise ShapeError(
+                f"Masked cannot take an input of shape {x.shape}",
+                expected="shape (…, length, features + 1), the last feature a mask",
+                got=f"{x.shape}",
+                where=user_line(),
+            )
+        there, y = x[..., -1] > 0.5, x[..., :-1]
+        for layer in self.layers:
+            if isinstance(layer, MultiHeadAttention | TransformerBlock):
+                y = layer(y, mask=expand_dims(there, -2))
+            elif isinstance(layer, Recurrent | MeanOverSteps):
+                y = layer(y, mask=there)
+            else:
+                y = layer(y)
+        return y
+
+
+class MeanOverSteps(Module):
+    """The mean over the steps of a sequence: x (…, length, features), y (…, features).
+
+    `layer(x, mask=…)`: truth values (…, length), False where a step fills a shorter sequence up; it is left out, and
+    may be anything.  The mean of no step is 0.
+
+    Raises ShapeError for x without an axis of steps.
+
+    >>> import clearprop as cl
+    >>> cl.nn.MeanOverSteps()(cl.tensor([[1.0], [3.0]]))
+    Tensor([2.0])
+    """
+
+    def forward(self, x: Any, *, mask: Any = None) -> Any:
+        """The mean of the steps that are there."""
+        x = asarray(x)
+        if len(x.shape) < 2:
+            raise ShapeError(
+                f"MeanOverSteps cannot take an input of shape {x.shape}",
+                expected="shape (…, length, features)",
+                got="no axis of steps",
+                where=user_line(),
+            )
+        if mask is None:
+            return mean(x, axis=-2)
+        there = expand_dims(asarray(mask), -1)
+        return sum(where(there, x, False), axis=-2) / maximum(sum(there.astype(x.dtype), axis=-2), 1.0)
