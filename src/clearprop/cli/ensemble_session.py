@@ -45,7 +45,7 @@ def start(
     require_free(place)
     plan = plan_ensemble(None, asked, extent)
     if not json:
-        data = plan.prepared(1)
+        data = plan.first_prepared()
         tell_data(data)
         full = with_defaults(plan.asked, data)
         say(

@@ -41,6 +41,7 @@ from clearprop.data.slips import (
     are_comma_numbers,
     comma_decimals,
     has_unit,
+    is_duration,
     is_gap,
     is_mixed,
     mixed_column,
@@ -298,6 +299,8 @@ def check_target(facts: ColumnFacts, task: Task, distinct: int, source: str) -> 
             where=f"{source}, column {facts.name!r}",
             try_=f"write the numbers without their unit: {facts.first!r}"
             if has_unit(facts.first)
+            else f"write durations such as {facts.first!r} as numbers, in seconds"
+            if is_duration(facts.first)
             else "choose another target" + (", or --task regression" if facts.kind == "number" else ""),
         )
 
@@ -331,6 +334,8 @@ def drop_reason(facts: ColumnFacts, is_array: bool) -> str:
     if facts.kind == "category" and _identifies(facts):
         if has_unit(facts.first):
             return f"{IDENTIFIES}: {facts.first!r} is no number (write it without its unit, or --kind says otherwise)"
+        if is_duration(facts.first):
+            return f"{IDENTIFIES}: {facts.first!r} is no number (write it in seconds, or --kind says otherwise)"
         use = f"--kind {facts.name}=text reads it" if " " in str(facts.first).strip() else "--kind says otherwise"
         return f"{IDENTIFIES}: {facts.distinct} different texts in {facts.present} rows ({use})"
     if facts.counts and facts.present == facts.rows > 2 and _COUNTER.fullmatch(facts.name):

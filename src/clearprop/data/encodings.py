@@ -34,7 +34,7 @@ from clearprop.data.columns import (
 )
 from clearprop.data.kinds.time_encoding import TimeEncoding, fit_time
 from clearprop.data.kinds.word_encodings import WordEncoding, fit_words
-from clearprop.data.readers.text_form import money_in
+from clearprop.data.readers.text_form import unit_by_marks
 from clearprop.data.target_transforms import TargetTransform, fit_transform, negative_target
 from clearprop.errors import DataError
 
@@ -361,7 +361,7 @@ class ClassTarget:
 class NumberTarget:
     """y ↦ (t(y) − centre) / scale, mean and population deviation of t(y) in the training part; t is the `transform`.
 
-    `unit` is the currency that stood beside the numbers, if one did.
+    `unit` is the currency that stood beside the numbers, if one did, or s where they were minutes and seconds.
     """
 
     name: str
@@ -428,7 +428,7 @@ def fit_number_target(name: str, found: Numbers, marks: Collection[str] = ()) ->
     >>> fit_number_target("y", summarise(lambda: [np.array([1.0, 3.0])]))
     NumberTarget(name='y', centre=2.0, scale=1.0, kind='number', transform=None, unit='')
     """
-    return NumberTarget(name, *standardise(found, name), unit=money_in(marks))
+    return NumberTarget(name, *standardise(found, name), unit=unit_by_marks(marks))
 
 
 def fit_classes(name: str, kind: ColumnKind, counts: Counter[Any]) -> ClassTarget:

@@ -8,7 +8,16 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from clearprop.data.columns import is_number, quantity
-from clearprop.data.readers.text_form import MONEY, MULTIPLES, NO_CENTS, mixed_units, multiples_in
+from clearprop.data.readers.text_form import (
+    ABOUT,
+    LAP,
+    MONEY,
+    MULTIPLES,
+    NO_CENTS,
+    SECONDS,
+    mixed_units,
+    multiples_in,
+)
 from clearprop.errors import DataError
 
 FEW_VALUES = 20
@@ -17,7 +26,7 @@ FEW_WORDS = 3
 """So many different words may stand for a missing number in a column that would identify rows with them."""
 _COMMA_NUMBER, _GROUPED_NUMBER = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 _MARKED = re.compile(
-    rf"\(?[+\-\u2212]?\s*{MONEY}?\s*"
+    rf"{LAP}|(?:{ABOUT})?\(?[+\-\u2212]?\s*{MONEY}?\s*"
     r"(\d+([.,]\d+)?|[1-9]\d{0,2}([.,'’ \u00a0\u202f\u2009]\d{3})+([.,]\d+)?)"
     rf"(?:{NO_CENTS})?(?:{'|'.join(MULTIPLES.values())})?\s*(?:{MONEY}|%)?\)?-?"
 )
@@ -73,6 +82,19 @@ _WITH_UNIT = re.compile(rf"[+-]?\d[\d.,]*\s?(?:{_UNITS})\.?|[+-]?\d[\d.,]*\s[A-Z
 """A number with a unit behind it, or with any word after a space: `3 bedrooms`."""
 
 
+_DURATION = re.compile(r"\d+:[0-5]\d(:[0-5]\d)?([.,]\d+)?")
+"""Hours, minutes and seconds: of a day, or a duration."""
+
+
+def is_duration(text: object) -> bool:
+    """Whether a text is a time that a clock counts, and no number.
+
+    >>> is_duration("69:04:01"), is_duration("69:04"), is_duration("12.5")
+    (True, True, False)
+    """
+    return isinstance(text, str) and _DURATION.fullmatch(text) is not None
+
+
 def has_unit(text: object) -> bool:
     """Whether a text is a number with a unit behind it.
 
@@ -123,12 +145,17 @@ def mixed_times(name: str, text: str, where: str, slips: int, times: int) -> Dat
 
 
 def multiples_read(columns: Iterable[Any]) -> list[str]:
-    """A sentence about each column, or what is known of it, whose numbers have a multiple behind them: `1.5k`."""
+    """A sentence about each column, or what is known of it, whose numbers are not told by digits alone.
+
+    They have a multiple behind them (`1.5k`), a sign before them (`~50`), or are minutes and seconds (`2:07.3`).
+    """
     found = []
     for column in columns:
-        words = multiples_in(column.marks)
+        words = [f"{word} as {number}" for word, number in multiples_in(column.marks).items()]
+        words += ["~ before a number left off"] * ("~" in column.marks)
+        words += ["minutes and seconds as seconds"] * (SECONDS in column.marks)
         if words:
-            told = " and ".join(f"{word} as {number}" for word, number in words.items())
+            told = " and ".join(words)
             found.append(f"column {column.name!r}: {told} (--kind {shlex.quote(column.name)}=category takes words)")
     return found
 

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,7 @@ class EnsemblePlan:
     asked: Mapping[str, Any]
     source: str | None
     extent: Extent
+    told: list[Prepared] = field(default_factory=list, repr=False)
 
     def parts(self, member: int = 1) -> SplitTable:
         """The parts of the table for a member."""
@@ -112,7 +113,14 @@ class EnsemblePlan:
 
     def prepared(self, member: int) -> Prepared:
         """The data of a member, encoded by its own training part."""
+        if member == 1 and self.told:
+            return self.told.pop()
         return from_parts(self.table, self.parts(member), self.reading)
+
+    def first_prepared(self) -> Prepared:
+        """The data of the first member, to be told; they are kept until it is trained."""
+        self.told.append(self.prepared(1))
+        return self.told[0]
 
     @property
     def again(self) -> Callable[[], EnsemblePlan] | None:

@@ -367,7 +367,7 @@ def _checked_header(row: list[str], line: int, source: str) -> tuple[str, ...]:
             expected="a name of its own for every column",
             got=", ".join(f"{name!r} {names.count(name)} times" for name in double),
             where=f"{source}:{line}",
-            try_="rename one of them",
+            try_="rename one of them" if any(map(str.isalpha, double[0])) else "--header no if this is a row of values",
         )
     return names
 

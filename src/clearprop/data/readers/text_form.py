@@ -203,12 +203,16 @@ def _is_trailing(rows: list[list[str]], header: bool) -> bool:
     return not named and all(len(row) == width for row in below)
 
 
+_NO_NAMES = frozenset({"-", "–", "--"})
+"""What stands for a missing value, as web logs have it, and for no column."""
+
+
 def _has_header(rows: list[list[str]]) -> bool:
-    """Whether the first row holds names: no numbers with decimals, and not the same whole number twice."""
+    """Whether the first row holds names: no numbers with decimals, no `-`, and not the same whole number twice."""
     if not rows:
         return True
     cells = [cell.strip() for cell in rows[0]]
-    if any(_is_fraction(cell) for cell in cells):
+    if any(_is_fraction(cell) or cell in _NO_NAMES for cell in cells):
         return False
     numbers = [cell for cell in cells if cell.lstrip("+-").isdecimal()]
     return len(set(numbers)) == len(numbers)
@@ -235,6 +239,12 @@ NO_CENTS = "[.,](?:-{1,2}|[–—])"
 """What the Swiss write in place of no decimals, `12.-` and `12.--`, as a pattern."""
 MULTIPLES = {"e3": r"[kK]|\s?Tsd\.?", "e6": r"M|\s?(?:Mio\.?|mln|mn)", "e9": r"\s?(?:Mrd\.?|bn)"}
 """What stands behind a number of thousands, millions, and thousands of millions, as patterns by the exponent."""
+ABOUT = r"[~≈]\s*"
+"""What stands before a number that is not meant to the last digit, as a pattern."""
+LAP = r"(\d+):([0-5]\d)[.,](\d+)"
+"""Minutes, seconds and their decimals, as a pattern: no time of day is written so."""
+SECONDS = "m:ss"
+"""The mark of numbers that are written as minutes and seconds."""
 _WIDE = {ord("，"): ",", ord("．"): ".", ord("－"): "-", ord("＋"): "+", ord("％"): "%", ord("＄"): "$", ord("￥"): "¥"}
 _WIDE |= {zero + k: str(k) for zero in (0xFF10, 0x0660, 0x06F0, 0x0966) for k in range(10)} | {ord("٫"): "."}
 
@@ -277,6 +287,7 @@ class NumberForm:
         column = pl.col("t")
         plain = (
             column.str.replace_all("\u2212", "-", literal=True)
+            .str.replace(rf"^{ABOUT}", "")
             .str.replace(r"^\((.+)\)$", "-$1")
             .str.replace(rf"(\d){NO_CENTS}(\s*{MONEY})?$", "$1$2")
             .str.replace(r"^(\d[\d.,]*)-$", "-$1")
@@ -289,7 +300,7 @@ class NumberForm:
         grouped = rf"^[+-]?[1-9]\d{{0,2}}({point}\d{{3}})+({comma}\d*)?(e\d)?$"
         if self.decimal == ".":
             grouped += r"|^[+-]?[1-9]\d?(,\d{2})+,\d{3}(\.\d*)?$"  # lakhs and crores: 12,34,567
-        frame = pl.DataFrame({"t": _in_plain_digits(text)}).select(plain)
+        frame = pl.DataFrame({"t": _in_seconds(_in_plain_digits(text), self.decimal)}).select(plain)
         frame = frame.select(
             pl.when(column.str.contains(spaced)).then(column.str.replace_all(f"[{_GROUPS}]", "")).otherwise(column)
         )
@@ -299,6 +310,25 @@ class NumberForm:
         if self.decimal == ",":
             frame = frame.select(column.str.replace(",", ".", literal=True))
         return frame.to_series()
+
+
+def _in_seconds(text: polars.Series, decimal: str) -> polars.Series:
+    """Minutes and seconds such as `2:07.3` as seconds with this sign before decimals; all other texts as they are.
+
+    >>> import polars
+    >>> _in_seconds(polars.Series(["2:07.3", "12:30", "5"]), ".").to_list()
+    ['127.3', '12:30', '5']
+    """
+    import polars as pl
+
+    laps = text.str.contains(f"^{LAP}$")
+    if not laps.any():
+        return text
+    column = pl.col("t")
+    minutes, seconds, decimals = (column.str.extract(f"^{LAP}$", k) for k in (1, 2, 3))
+    whole = (minutes.cast(pl.Int64, strict=False) * 60 + seconds.cast(pl.Int64)).cast(pl.String)
+    told = pl.concat_str(whole, pl.lit(decimal), decimals)  # digits as they stand: nothing is rounded twice
+    return pl.DataFrame({"t": text}).select(pl.when(column.str.contains(f"^{LAP}$")).then(told).otherwise(column))["t"]
 
 
 def _in_plain_digits(text: polars.Series) -> polars.Series:
@@ -328,11 +358,13 @@ def marks_of(text: polars.Series) -> frozenset[str]:
         share=pl.col("t").str.contains("%", literal=True),
         times=pl.col("t").str.extract(rf"\d({words})(?:\s*{MONEY})?$"),
         bare=pl.col("t").str.contains(r"^[+-]?0?[.,]\d*[1-9]\d*$"),
+        about=pl.col("t").str.contains(f"^{ABOUT}"),
+        lap=pl.col("t").str.contains(f"^{LAP}$"),
     )
     marks = {_SAME_MONEY.get(sign, sign) for sign in found["money"].drop_nulls().unique().to_list()}
     marks |= {sign.strip() for sign in found["times"].drop_nulls().unique().to_list()}
-    shares = {sign for sign, there in (("%", found["share"].any()), ("share", found["bare"].any())) if there}
-    return frozenset(marks | shares)
+    seen = (("%", "share"), ("share", "bare"), ("~", "about"), (SECONDS, "lap"))
+    return frozenset(marks | {sign for sign, name in seen if found[name].any()})
 
 
 def mixed_units(marks: Collection[str]) -> list[str]:
@@ -349,12 +381,14 @@ def mixed_units(marks: Collection[str]) -> list[str]:
 _SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩", "TRY": "₺"}
 
 
-def money_in(marks: Collection[str]) -> str:
-    """The one currency that stands beside the numbers, as it is told; empty where none does.
+def unit_by_marks(marks: Collection[str]) -> str:
+    """The one currency that stands beside the numbers, as it is told, or s for minutes and seconds; else empty.
 
-    >>> money_in(["EUR", "k"]), money_in(["CHF"]), money_in(["%"])
-    ('€', 'CHF', '')
+    >>> unit_by_marks(["EUR", "k"]), unit_by_marks(["CHF"]), unit_by_marks(["%"]), unit_by_marks(["m:ss"])
+    ('€', 'CHF', '', 's')
     """
+    if SECONDS in marks:
+        return "s"
     found = [mark for mark in marks if re.fullmatch("[A-Z]{3}", mark)]
     return _SIGNS.get(found[0], found[0]) if len(found) == 1 else ""
 
