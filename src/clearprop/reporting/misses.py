@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.joint_target import unit_written
 from clearprop.explanation import Explanation, explain
 from clearprop.explanation.printers.html import entry_section, html_table, number_cell
 from clearprop.explanation.printers.terminal import check_text
@@ -52,10 +53,16 @@ def _answer(run: Run, held: Held, row: int) -> str:
         said_each, true_each = (_label_names(held, flags) for flags in (held.outputs[row] > 0, _true_labels(held, row)))
         return f"taken to have {said_each}" + (f", has {true_each}" if said_each != true_each else ", which is right")
     predicted, known = (in_units(run, v.reshape(1, -1))[0].tolist() for v in (held.outputs[row], held.targets[row]))
-    told = [f"predicted {amount_text(p)}, is {amount_text(k)}" for p, k in zip(predicted, known, strict=True)]
+    units = [f" {_unit(run, place)}".rstrip() for place in range(len(predicted))]
+    pairs = zip(predicted, known, units, strict=True)
+    told = [f"predicted {amount_text(p)}{unit}, is {amount_text(k)}{unit}" for p, k, unit in pairs]
     if len(run.target_names) < 2:
         return "; ".join(told)
     return "; ".join(f"{name} {verdict}" for name, verdict in zip(run.target_names, told, strict=True))
+
+
+def _unit(run: Run, place: int) -> str:
+    return "" if run.preprocessing is None else unit_written(run.preprocessing.target, place)
 
 
 def _true_labels(held: Held, row: int) -> NDArray[np.bool_]:

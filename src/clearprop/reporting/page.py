@@ -52,7 +52,8 @@ _STYLE = (
 pre { background: var(--band); padding: 0.6rem 0.8rem; overflow-x: auto; white-space: pre-wrap;
   overflow-wrap: anywhere; }
 .long { overflow-wrap: anywhere; }
-@media (max-width: 30rem) { th, td { padding-right: 0.4rem; font-size: 0.85rem; } }
+@media (max-width: 30rem) { th, td, .number { padding-right: 0.3rem; font-size: 0.78rem; white-space: normal; }
+  .headline { font-size: 1.05rem; } th[scope="row"] { min-width: 4.5rem; } }
 nav ul { columns: 3 12rem; } nav a { color: inherit; }
 """
 )
@@ -379,6 +380,7 @@ def _residuals_of(run: Run, held: Held, charts: Charts, place: int) -> str:
     known_values, outputs = held.targets, held.outputs
     true, said = (in_units(run, values)[:, place] for values in (known_values, outputs))
     residuals = said - true
+    unit = "" if run.preprocessing is None else unit_written(run.preprocessing.target, place)
     facts = {
         "mean residual (predicted − true)": amount_text(float(residuals.mean())),
         "median of |residual|": amount_text(float(np.median(np.abs(residuals)))),
@@ -392,12 +394,12 @@ def _residuals_of(run: Run, held: Held, charts: Charts, place: int) -> str:
     first = Curve("rows", true, said, look="points")
     second = Curve("rows", said, residuals, look="points")
     name = run.target_names[place] if run.target_names else "target" if outputs.shape[1] == 1 else f"target {place}"
-    unit = "" if run.preprocessing is None else unit_written(run.preprocessing.target, place)
     target = f"{_for_an_axis(name)}, {unit}" if unit else _for_an_axis(name)
+    told = f", in {unit}" if unit else ""
     of_one = f" of {target}" if outputs.shape[1] > 1 else ""
     known, guessed, off = (Axis(f"{what} {target}") for what in ("true", "predicted", "residual of"))
     return (
-        _facts(f"residuals{of_one}", facts)
+        _facts(f"residuals{of_one or told}", facts)
         + charts.add(Chart(f"Predicted against true{of_one}", [first, equal], known, guessed, square=True))
         + charts.add(Chart(f"Residuals{of_one}", [second, zero], guessed, off))
     )
