@@ -22,7 +22,7 @@ DERIVATIVES = tuple(f"tests/{folder}" for folder in ("autodiff", "control", "exp
 """Folders of tests of rules and of what is made of them: a part of their own, being half of the long checks."""
 PROCESSES = (
     "tests/compiler/test_interrupts.py", "tests/train/test_pairs.py", "tests/train/test_killed.py",
-    "tests/train/test_refused_writes.py", "tests/cli/test_full_disk.py",
+    "tests/train/test_refused_writes.py", "tests/cli/test_full_disk.py", "tests/distributed",
 )  # fmt: skip
 """Tests of what ends, refuses or disturbs a process; they print how often they tried."""
 DRAWS = "--hypothesis-profile=verify"
@@ -52,7 +52,7 @@ class Check:
 
 def checks(part: str, workers: int) -> Iterator[Check]:
     """The commands of a part."""
-    pytest = ("pytest", "-n", str(workers), "-m")
+    pytest = ("pytest", "-n", str(workers), "--dist", "worksteal", "-m")
     if part == "tests":
         yield Check((*pytest, "verify", *(f"--ignore={path}" for path in (*PROCESSES, *DERIVATIVES))))
     elif part == "derivatives":

@@ -215,7 +215,23 @@ def test_the_models_that_are_changed_run():
         net(np.ones((2, 3) if proto in (BASES[0], BASES[3]) else (1, 1, 4, 4), np.float32))
 
 
-def test_a_name_that_is_no_text_is_refused():
-    content = perceptron().SerializeToString().replace(b"Tanh", b"Tan\xe5")
-    with pytest.raises(cl.ClearpropError, match="operator"):
-        cl.onnx.load(content)
+@pytest.mark.parametrize("name", [b"fc1.weight", b"fc2.bias", b"Tanh"])
+def test_names_that_are_no_text_are_refused(name):
+    content = perceptron().SerializeToString()
+    assert name in content
+    with pytest.raises(cl.ClearpropError, match="names in UTF-8"):
+        cl.onnx.load(content.replace(name, b"\xff" + name[1:], 1))
+
+
+def test_a_type_in_place_of_a_dtype_is_refused():
+    cast = node("Cast", "x", "y")
+    cast.attribute.append(helper.make_attribute("to", helper.make_tensor_type_proto(TensorProto.FLOAT, [2])))
+    with pytest.raises(cl.ClearpropError, match="no number of a dtype"):
+        cl.onnx.load(model([cast], [value("x", [2])], [value("y")], {}))
+
+
+@pytest.mark.parametrize("k", [2**31 - 1, 2**62, -1, 3])
+def test_more_than_there_is_cannot_be_the_largest(k):
+    net = cl.onnx.load(model([node("TopK", "x k", "y places")], [value("x", [2])], [value("y")], {"k": np.int64([k])}))
+    with pytest.raises(cl.ClearpropError, match="TopK takes no more than there is"):
+        net(np.ones(2, np.float32))

@@ -232,7 +232,7 @@ def fit(
         words = goal, task_under(task, loss), chosen, weight
         return prepare(data, validation, test, seed, *words, dtype=_floats_of(model))
 
-    to_choose = target_transform == AUTO and is_table(data)
+    to_choose = isinstance(target_transform, str) and target_transform == AUTO and is_table(data)
     prepared = read("none" if to_choose else target_transform)
     usual = _suitable_metrics(prepared, before, loss) if metrics is None else metrics
     measures = find_metrics(chosen_among(usual, metric))

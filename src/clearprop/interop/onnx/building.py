@@ -160,8 +160,9 @@ def _operator_call(building: Building, node: Any, entry: Operator, bound: Mappin
     for name, value in attributes.items():
         if name not in entry.attributes:
             building.refuse(f"{_title(node)} with the attribute {name!r}")
-        elif name in DTYPE_ATTRIBUTES and value not in DTYPES:
-            building.refuse(f"{_title(node)} with {name}={dtype_name(value)}")
+        elif name in DTYPE_ATTRIBUTES and not (isinstance(value, int) and value in DTYPES):
+            told = dtype_name(value) if isinstance(value, int) else "no number of a dtype"
+            building.refuse(f"{_title(node)} with {name}={told}")
     inputs = tuple(node.input)
     least, most = entry.inputs
     while len(inputs) > least and not inputs[-1]:

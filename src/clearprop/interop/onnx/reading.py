@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,20 @@ def _parse(content: bytes, where: str) -> Any:
         ) from None
     if not model.HasField("graph"):
         raise DataError("the file holds no ONNX model", expected="a graph", got="none", where=where)
+    if (wrong := next(_undecoded(model), None)) is not None:
+        raise DataError("the file holds no ONNX model", expected="names in UTF-8", got=str(wrong[:40]), where=where)
     return model
+
+
+def _undecoded(message: Any) -> Iterator[bytes]:
+    """The strings of a message that are no UTF-8: the package gives them as bytes."""
+    for field, value in message.ListFields():
+        single = isinstance(value, (str, bytes)) or hasattr(value, "ListFields")
+        if field.type == field.TYPE_MESSAGE:
+            for part in (value,) if single else value:
+                yield from _undecoded(part)
+        elif field.type == field.TYPE_STRING:
+            yield from (text for text in ((value,) if single else value) if isinstance(text, bytes))
 
 
 def dtype_name(number: int) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from clearprop.arrays import functions as f
 from clearprop.arrays.tensor import asarray
+from clearprop.errors import ArgumentError
 from clearprop.interop.onnx.graph_values import checked_shape, dtype_of, integers, known_numbers, rank, sizes
 from clearprop.interop.onnx.operator_table import operator
 
@@ -128,6 +129,9 @@ def top_k(x: Any, k: Any, *, axis: int = -1, largest: int = 1, sorted: int = 1) 
 
 
 def _best(x: Any, k: int, axis: int, largest: int) -> Any:
+    size = sizes(x)[axis]
+    if not 0 <= k <= size:
+        raise ArgumentError("TopK takes no more than there is", expected=f"k from 0 to {size}", got=f"k = {k}")
     order = f.argsort(x, axis=axis, descending=bool(largest), stable=True)
     places = f.take(order, np.arange(k), axis=axis)
     return f.take_along_axis(x, places, axis=axis), f.astype(places, "int64")
