@@ -86,18 +86,18 @@ def _parse(content: bytes, where: str) -> Any:
         ) from None
     if not model.HasField("graph"):
         raise DataError("the file holds no ONNX model", expected="a graph", got="none", where=where)
-    if (wrong := next(_undecoded(model), None)) is not None:
+    if (wrong := next(_strings_without_text(model), None)) is not None:
         raise DataError("the file holds no ONNX model", expected="names in UTF-8", got=str(wrong[:40]), where=where)
     return model
 
 
-def _undecoded(message: Any) -> Iterator[bytes]:
+def _strings_without_text(message: Any) -> Iterator[bytes]:
     """The strings of a message that are no UTF-8: the package gives them as bytes."""
     for field, value in message.ListFields():
         single = isinstance(value, (str, bytes)) or hasattr(value, "ListFields")
         if field.type == field.TYPE_MESSAGE:
             for part in (value,) if single else value:
-                yield from _undecoded(part)
+                yield from _strings_without_text(part)
         elif field.type == field.TYPE_STRING:
             yield from (text for text in ((value,) if single else value) if isinstance(text, bytes))
 
