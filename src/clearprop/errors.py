@@ -395,6 +395,21 @@ def _nearest_parameter(given: Iterable[str], known: Mapping[str, Any]) -> str:
     return f"{close!r}, the nearest name" if close else ""
 
 
+def too_large(name: str, problem: MemoryError) -> ArgumentError:
+    """The error for results that no memory holds.
+
+    >>> print(too_large("outer", MemoryError()).headline)
+    outer needs more memory than there is
+    """
+    return ArgumentError(
+        f"{name} needs more memory than there is",
+        expected="arrays that fit into memory",
+        got=str(problem)[:200] or "no memory left",
+        where=user_line(),
+        try_="smaller arrays, or float32; of a loop fewer steps, cl.remat around parts, and no result for every step",
+    )
+
+
 def require_function(f: Any, name: str) -> None:
     """Raise ArgumentError unless `f` can be called.
 

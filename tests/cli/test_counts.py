@@ -5,7 +5,7 @@ import pytest
 WRONG = [str(10**30), "1" + "0" * 5000, "-1", "1.5", "nan", ""]
 RUN = "runs/digits-1"
 COUNTS = {
-    "importance": ([RUN], ["--repeats", "--threads"]),
+    "importance": ([RUN], ["--repeats", "--threads", "--seed"]),
     "compare": (["iris"], ["--seeds", "--epochs", "--batch-size", "--threads"]),
     "evaluate": ([RUN], ["--threads"]),
     "train": (

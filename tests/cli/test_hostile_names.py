@@ -11,6 +11,7 @@ from clearprop.reporting.page import report_of
 
 ESCAPES, TURNED = "red\x1b[31m\x07", "user\u202egpj.exe"
 FORMULA = "=HYPERLINK(1)"
+QUICK = ("--epochs", "1", "--hidden", "4")
 
 
 @pytest.fixture
@@ -37,6 +38,37 @@ def test_nothing_hostile_is_printed(args, trained, command, tmp_path):
     for text in (trained.out, trained.err, done.out, done.err, *(p.read_text() for p in tmp_path.rglob("*.html"))):
         assert hostile(text) == []
     assert "user\\u202egpj.exe" in trained.out + trained.err
+
+
+DOORS = {
+    "compare": [("train", "t.csv", *QUICK, "--out", f"two{ESCAPES}"),
+                ("compare", "run", f"two{ESCAPES}", "--out", "side")],
+    "sweep": [("sweep", "t.csv", "--set", "lr=0.01;0.1", "--search", "grid", *QUICK, "--out", f"s{TURNED}"),
+              ("sweep", "--resume", f"s{TURNED}")],
+    "ensemble": [("train", "t.csv", "--members", "2", *QUICK, "--out", f"e{ESCAPES}"),
+                 ("report", f"e{ESCAPES}"), ("predict", f"e{ESCAPES}", "t.csv"), ("evaluate", f"e{ESCAPES}", "t.csv"),
+                 ("explain", f"e{ESCAPES}", "--row", "3"), ("importance", f"e{ESCAPES}", "t.csv", "--repeats", "1")],
+    "folds": [("train", "t.csv", "--folds", "2", *QUICK, "--out", f"f{TURNED}"), ("train", "--resume", f"f{TURNED}")],
+    "explain": [("explain", "run", "--row", "3"), ("explain", "run"), ("importance", "run", "--repeats", "1"),
+                ("explain", "run", "--row", "3", "--out", "e.html"), ("explain", "run", "--out", "g.html")],
+    "fork": [("train", "--fork", "run@1", "--epochs", "2", "--out", f"k{ESCAPES}"), ("report", f"k{ESCAPES}")],
+    "doctor": [("check", "run"), ("doctor", "t.csv"), ("config", "run"), ("export", "run", "--out", f"n{TURNED}.py")],
+    "optimizers": [("compare", "t.csv", "--optimizers", "adam,sgd", "--seeds", "1", "--epochs", "1",
+                    "--out", f"o{ESCAPES}")],
+}  # fmt: skip
+"""Commands that print names, or write pages with them."""
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_nothing_hostile_is_printed_or_written(door, trained, command, tmp_path):
+    for args in DOORS[door]:
+        done = command(*args)
+        assert "Traceback" not in done.err and done.code in (0, 2), done.err
+        assert hostile(done.out + done.err) == [], args
+    pages = [p for form in ("*.html", "*.svg", "*.md", "*.py", "*.txt") for p in tmp_path.rglob(form)]
+    for page in pages:
+        assert hostile(page.read_text(encoding="utf-8")) == [], page
+        assert "<script>alert" not in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("options", "first"), [((), "'" + FORMULA), (("--no-quote-formulas",), FORMULA)])

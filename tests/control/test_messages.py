@@ -134,3 +134,26 @@ def test_refused(case):
         call()
     for line in [*lines, "test_messages.py"]:
         assert line in str(error.value)
+
+
+N = 10**15
+TOO_LARGE = {
+    "fori_loop": lambda: cl.grad(lambda x: cl.fori_loop(0, N, lambda i, c: c * x, x))(1.0),
+    "odeint": lambda: cl.odeint(lambda y, t: -y, 1.0, np.array([0.0, 1.0]), steps=N),
+    "rows of a scan": lambda: cl.scan(lambda c, _: (c, cl.zeros(2**14)), 1.0, None, length=2**45),
+    "an operator": lambda: cl.zeros(2**12)[:, None, None] * np.broadcast_to(1.0, (1, 2**20, 2**20)),
+    "zeros": lambda: cl.zeros((N,)),
+    "one_hot": lambda: cl.one_hot([1], N),
+    "compiled": lambda: cl.compile(lambda x: x + cl.zeros((N,)))(cl.ones(2)[0]),
+    "what a compiled loop keeps": lambda: cl.compile(
+        cl.grad(lambda x: cl.fori_loop(0, N, lambda i, c: c * x, x)), executor="numpy"
+    )(cl.ones(2)[0]),
+}
+
+
+@pytest.mark.parametrize("case", TOO_LARGE)
+def test_what_no_memory_holds_is_told(case):
+    with pytest.raises(cl.errors.ArgumentError, match="needs more memory than there is") as error:
+        TOO_LARGE[case]()
+    assert "of a loop fewer steps, cl.remat" in error.value.try_
+    assert "Unable to allocate" in error.value.got

@@ -398,3 +398,19 @@ def test_words_of_ensembles_and_folds_name_who_takes_them():
         with pytest.raises(ArgumentError) as caught:
             cl.fit("iris", **{word: 3})
         assert caught.value.try_.startswith(remedy)
+
+
+@pytest.mark.parametrize("number", [10, -1])
+@pytest.mark.parametrize("validation", [None, 0.25, "given"])
+@pytest.mark.parametrize("layer", ["Embedding", "EmbeddingBag"])
+def test_a_number_that_an_embedding_does_not_know_is_told_with_its_place_in_the_data(layer, validation, number):
+    x = np.arange(120).reshape(40, 3) % 10
+    wrong, y = x.copy(), np.arange(40) % 2
+    wrong[17, 2] = number
+    last = [cl.nn.Flatten(), cl.nn.Dense(12, 2)] if layer == "Embedding" else [cl.nn.Dense(4, 2)]
+    network = cl.nn.Sequential(cl.nn.Sequential(getattr(cl.nn, layer)(10, 4)), *last)
+    given = (wrong, y) if validation == "given" else validation
+    with pytest.raises(ArgumentError, match=rf"Embedding.* has no row {number}") as caught:
+        cl.fit(network, (x if validation == "given" else wrong, y), epochs=1, validation=given)
+    assert caught.value.got == f"{number} in row 17, column 2"
+    assert caught.value.expected == "whole numbers from 0 to 9 in x"

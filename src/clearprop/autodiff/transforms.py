@@ -34,6 +34,7 @@ from clearprop.errors import (
     checked_call,
     require_flag,
     require_function,
+    too_large,
     user_line,
 )
 from clearprop.program.ir import STACK, Var, builder, shape_of
@@ -422,7 +423,10 @@ def unit_vectors(n: Dim, shape: Shape, dtype: DTypeLike) -> Any:
     """All n unit vectors of a shape, the first axis counting them; real ones, of which a derivative is made."""
     if is_complex(np.dtype(dtype)):
         raise complex_error(np.dtype(dtype), "a matrix of derivatives has real rows and columns", "cl.vjp or cl.jvp")
-    return Node.tensor(np.eye(int(n), dtype=dtype).reshape((int(n), *map(int, shape))))
+    try:
+        return Node.tensor(np.eye(int(n), dtype=dtype).reshape((int(n), *map(int, shape))))
+    except MemoryError as problem:
+        raise too_large("a matrix of derivatives", problem) from None
 
 
 def _batch_of_zeros(n: Dim, like: Value) -> Any:

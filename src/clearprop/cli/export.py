@@ -9,6 +9,7 @@ import typer
 
 from clearprop.cli.exit_codes import DONE
 from clearprop.cli.predict import require_new
+from clearprop.errors import printable
 from clearprop.exporting import export as write
 from clearprop.exporting.export_run import files_of
 from clearprop.train import load
@@ -45,5 +46,5 @@ def export(
         for path in files:
             require_new(path)
     for path in write(loaded, format_, files[0]):
-        typer.echo(f"{path}  {path.stat().st_size:,} bytes")
+        typer.echo(printable(f"{path}  {path.stat().st_size:,} bytes"))
     return DONE

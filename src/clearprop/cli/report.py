@@ -10,6 +10,7 @@ import typer
 from clearprop.charts.chart import save_charts
 from clearprop.cli.exit_codes import DONE
 from clearprop.cli.predict import require_new
+from clearprop.errors import printable
 from clearprop.files.atomic import write_text
 from clearprop.files.presence import require_free
 from clearprop.reporting import report_of
@@ -47,7 +48,7 @@ def report(
         require_free(plots, "--plots")
     made = report_of(load(run))
     write_text(target, made.html)
-    typer.echo(f"written: {target}")
+    typer.echo(printable(f"written: {target}"))
     if plots is not None:
-        typer.echo(f"written: {len(save_charts(plots, made.charts))} plots in {plots}")
+        typer.echo(printable(f"written: {len(save_charts(plots, made.charts))} plots in {plots}"))
     return DONE

@@ -25,6 +25,7 @@ from clearprop.compiler.schedule import Nest, steps_of
 from clearprop.compiler.simd_rows import LANES
 from clearprop.compiler.tiles import CHAIN, VECTOR_BYTES, pack_panels, panel_columns, tile_product, tile_shape
 from clearprop.compiler.unrolled_rows import COLUMNS
+from clearprop.errors import too_large
 from clearprop.program.ir import Var
 from clearprop.program.types import fit_number
 from clearprop.shapes import evaluate_size
@@ -154,7 +155,10 @@ class Binding:
 
     def allocate(self) -> tuple[np.ndarray[Any, Any], dict[Any, int]]:
         """Memory, all zeros, and where in it everything stands."""
-        memory = np.zeros(self.size + ALIGN, np.uint8)
+        try:
+            memory = np.zeros(self.size + ALIGN, np.uint8)
+        except MemoryError as problem:
+            raise too_large("a compiled function", problem) from None
         start = _round_up(memory.ctypes.data)
         return memory, {held: start + offset for held, offset in self.layout.items()}
 

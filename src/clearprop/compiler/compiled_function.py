@@ -13,7 +13,15 @@ from clearprop.compiler.arguments import Arguments, Donated, Parameters, functio
 from clearprop.compiler.direct_call import MISSED, DirectCall, direct_call
 from clearprop.compiler.executor_choice import warn_user
 from clearprop.compiler.specialisation import Specialisation
-from clearprop.errors import ArgumentError, checked_call, checked_methods, require_function, unknown_name, user_line
+from clearprop.errors import (
+    ArgumentError,
+    checked_call,
+    checked_methods,
+    require_function,
+    too_large,
+    unknown_name,
+    user_line,
+)
 from clearprop.program.ir import STACK, Program
 from clearprop.program.processes import holds, process_lock
 from clearprop.program.values import Node, call_site
@@ -281,7 +289,10 @@ class _ReadyCall:
     def run(self, call: Arguments) -> Any:
         """Execute, wrap the results, and mark donated tensors."""
         s = self.specialisation
-        results = self.execute(s.inputs(call.leaves), self._giver(call) if self.donated else None)
+        try:
+            results = self.execute(s.inputs(call.leaves), self._giver(call) if self.donated else None)
+        except MemoryError as problem:
+            raise too_large("a compiled function", problem) from None
         if s.all_out:
             return unflatten(s.out_structure, list(map(Node.tensor, results)))
         values = iter(results)

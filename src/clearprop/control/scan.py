@@ -21,7 +21,15 @@ from clearprop.control.chunks import loop_of_loops, side_by_side, written_out
 from clearprop.control.operation import as_tensors, types_of
 from clearprop.control.scan_operation import element_type, scan_
 from clearprop.control.subprograms import Closed, as_outputs, close, leaf_names
-from clearprop.errors import ArgumentError, ShapeError, checked_call, require_flag, require_function, user_line
+from clearprop.errors import (
+    ArgumentError,
+    ShapeError,
+    checked_call,
+    require_flag,
+    require_function,
+    too_large,
+    user_line,
+)
 from clearprop.program.ir import shape_of
 from clearprop.program.types import INT64, Tree, Type, type_of
 from clearprop.program.values import name_variable, raw
@@ -229,5 +237,8 @@ def fori_loop(lower: int, upper: int, f: Callable[[Any, Any], Any], init: Tree) 
     """
     require_function(f, "fori_loop")
     first, end = checked_integer(lower, "fori_loop", "lower"), checked_integer(upper, "fori_loop", "upper")
-    indices = arange_(size=end - first if end > first else 0, dtype=INT64) + first
+    try:
+        indices = arange_(size=end - first if end > first else 0, dtype=INT64) + first
+    except ArgumentError as problem:  # nothing else can be wrong with so many numbers
+        raise too_large("fori_loop", MemoryError(problem.got)) from None
     return scan(lambda c, i: (f(i, c), None), init, indices)[0]

@@ -41,6 +41,7 @@ from clearprop.control.subprograms import (
     select,
     split,
 )
+from clearprop.errors import too_large
 from clearprop.program.ir import Program
 from clearprop.program.types import Params, Type, type_of
 from clearprop.program.values import Node
@@ -101,7 +102,10 @@ class Scan(TurnedOperation):
             before = carries if params["keep"] else []
             results = step([*own.constants, *carries, *(x[i] for x in own.xs)])
             carries, outputs = list(results[:count]), [*results[count:], *before]
-            stacks = stacks or [_rows_for(v, length, operands) for v in outputs]
+            try:
+                stacks = stacks or [_rows_for(v, length, operands) for v in outputs]
+            except MemoryError as problem:
+                raise too_large("scan", problem) from None
             for rows, value in zip(stacks, outputs, strict=True):
                 rows[i] = value
         return [*carries, *stacks]

@@ -60,6 +60,10 @@ class Embedding(Module):
         """The rows that x names."""
         return _rows(self, x)
 
+    def unknown_number(self, x: Any) -> tuple[int, ...] | None:
+        """Where in an array a number stands first that is no row; None where all are rows, or x holds no integers."""
+        return _first_unknown(self.weight, x)
+
     def label(self) -> str:
         """`Embedding(10 → 4)`."""
         return _label_of("Embedding", self.weight, padding=self.padding)
@@ -121,6 +125,10 @@ class EmbeddingBag(Module):
         if self.mode == "mean":
             return sum(rows, axis=-2) / maximum(astype(self._count(x), dtype=rows.dtype), 1.0)
         return self._largest(x, rows)
+
+    def unknown_number(self, x: Any) -> tuple[int, ...] | None:
+        """As that of `Embedding`."""
+        return _first_unknown(self.weight, x)
 
     def _count(self, x: Any) -> Any:
         """How many numbers of each bag are no padding."""
@@ -200,6 +208,13 @@ def _rows(layer: Embedding | EmbeddingBag, x: Any) -> Any:
     # where values are not known yet, what is below 0 becomes a number beyond the last: `take` counts from the end
     found = take(layer.weight, where(x < 0, count, x), axis=0)
     return found if layer.padding is None else where(expand_dims(not_equal(x, layer.padding), -1), found, 0.0)
+
+
+def _first_unknown(weight: Any, x: Any) -> tuple[int, ...] | None:
+    if x.dtype.kind not in "iu":
+        return None
+    inside = (x >= 0) & (x < shape_of(weight)[0])
+    return None if inside.all() else tuple(map(int, np.unravel_index(int(np.argmin(inside)), x.shape)))
 
 
 def _require_known_rows(label: str, x: Any, count: int) -> None:

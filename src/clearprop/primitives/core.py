@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import ArgumentError, ClearpropError, DTypeError, ShapeError, user_line
+from clearprop.errors import ArgumentError, ClearpropError, DTypeError, ShapeError, too_large, user_line
 from clearprop.primitives.callables import (
     Rule,
     Zero,
@@ -286,8 +286,8 @@ class Primitive:
             return type_of(out).dtype.type(out) if type(out) in PYTHON_SCALARS and self.is_composite else out
         except (ShapeError, DTypeError):
             raise
-        except (ValueError, IndexError, TypeError, AttributeError) as error:
-            self._explain_failure(values, params)
+        except (ValueError, IndexError, TypeError, AttributeError, MemoryError) as error:
+            self._explain_failure(values, params, error)
             if isinstance(error, IndexError):
                 raise ShapeError(f"{self.name}: {error}", expected="indices inside the axis", got=str(error)) from None
             raise
@@ -308,8 +308,8 @@ class Primitive:
             return self._run_mixed(values, params)
         except ClearpropError:
             raise
-        except (ValueError, AttributeError, TypeError) as error:
-            self._explain_failure(values, params)
+        except (ValueError, AttributeError, TypeError, MemoryError) as error:
+            self._explain_failure(values, params, error)
             if isinstance(error, TypeError):
                 raise meaningless(self.name, [type_of(v) for v in values]) from None
             if type(error) is ValueError and not self.is_composite:
@@ -336,8 +336,10 @@ class Primitive:
     def _fit(self, values: Sequence[Any], types: Sequence[Type]) -> Sequence[Any]:
         return fit_operands(self.name, values, types, self.conditions, compares=self.dtype_rule == "bool")
 
-    def _explain_failure(self, values: Sequence[Value], params: Mapping[str, Any]) -> None:
+    def _explain_failure(self, values: Sequence[Value], params: Mapping[str, Any], problem: Exception) -> None:
         """NumPy refused: our own inference says which axis and where, and raises."""
+        if isinstance(problem, MemoryError):
+            raise too_large(self.name, problem) from None
         self.infer([type_of(v) for v in values], dict(params))
 
     def infer(self, types: Sequence[Type], params: Mapping[str, Any]) -> list[Type]:
@@ -420,11 +422,9 @@ class Primitive:
                 return rule.call(g, y, (xs,), params)[k]
             return rule.call(g, y, xs, params)
         if rule is None:
-            raise no_derivative(self.name, self.operands[k], self._differentiable())
+            others = [o for o, r in zip(self.operands, self.rules, strict=True) if r is not None]
+            raise no_derivative(self.name, self.operands[k], others)
         return None
-
-    def _differentiable(self) -> list[str]:
-        return [o for o, r in zip(self.operands, self.rules, strict=True) if r is not None]
 
     def widen(self, g: Any, y: Any, x: Any, params: Mapping[str, Any]) -> tuple[Any, Any]:
         """Reductions: give g and y back their reduced axes, with size 1."""
@@ -454,7 +454,7 @@ class Primitive:
             return self.jvp.call(zeros, y, xs, params)
         if self.kind == "general" and any(isinstance(r, Rule) for r in self.rules):
             raise no_forward_rule(self.name)
-        if self.kind == "structural" and (self.variadic or len(self._differentiable()) > 1):
+        if self.kind == "structural" and (self.variadic or sum(r is not None for r in self.rules) > 1):
             zeros = [
                 _zero_like(x) if d is None and r is not None else x if d is None else d
                 for d, x, r in zip(dots, xs, self.rules * len(xs) if self.variadic else self.rules, strict=False)

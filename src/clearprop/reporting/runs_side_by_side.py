@@ -9,6 +9,7 @@ from typing import Any
 
 from clearprop.charts.chart import Chart, Curve
 from clearprop.charts.svg import STYLE, Charts, measure_chart
+from clearprop.errors import printable
 from clearprop.explanation.printers.html import cell, html_table, page
 from clearprop.notation.escaping import html_text
 from clearprop.runs.events import measure_text
@@ -22,7 +23,7 @@ def names_of(runs: Sequence[Run]) -> list[str]:
     """A short name for each run: its folder's, or the whole path where two folders have one name."""
     paths = [run.folder or Path(f"run {i}") for i, run in enumerate(runs, 1)]
     short = [path.name for path in paths]
-    return [str(path) if short.count(path.name) > 1 else path.name for path in paths]
+    return [printable(str(path) if short.count(path.name) > 1 else path.name) for path in paths]
 
 
 def results(runs: Sequence[Run]) -> TextTable:
@@ -72,7 +73,7 @@ def _flat(run: Run) -> dict[str, Any]:
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return printable(", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
 
 
 def remarks(runs: Sequence[Run]) -> list[str]:

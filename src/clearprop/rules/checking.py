@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.errors import ArgumentError, ClearpropError, check_call, user_line
+from clearprop.errors import ArgumentError, ClearpropError, check_call, too_large, user_line
 from clearprop.primitives import HELPERS, primitive
 from clearprop.program.ir import Var
 from clearprop.program.types import Value, is_floating, type_of
@@ -98,6 +98,8 @@ def refusal(
     axis = 'x'
     """
     check_call(function, name, tuple(args), kwargs)
+    if isinstance(problem, MemoryError):
+        return too_large(name, problem)
     bound = inspect.signature(function).bind(*args, **kwargs).arguments
     parameters = inspect.signature(function).parameters
     for parameter, value in bound.items():

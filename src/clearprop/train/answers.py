@@ -23,7 +23,7 @@ from clearprop.attribution import (
 from clearprop.data.columns import quantity
 from clearprop.data.encodings import CategoryEncoding, ClassTarget, Encoding, NumberEncoding
 from clearprop.data.joint_target import JointTarget, unit_written
-from clearprop.data.parts import Pair, Part, features_of
+from clearprop.data.parts import Pair, Part, checked_seed, features_of
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import ArgumentError, DataError, ShapeError, unknown_name, user_line
 from clearprop.nn.losses import is_binary, loss_task, quantiles_of, several_quantiles_of
@@ -164,7 +164,7 @@ def importance_of(
 
     Without a `metric` the score is accuracy, R² for numbers, or the loss where it is one of the user's own.
 
-    Raises ArgumentError for rows that are no table, and for repeats below 1 or beyond `MOST_REPEATS`.
+    Raises ArgumentError for rows that are no table, repeats below 1 or beyond `MOST_REPEATS`, and a seed below 0.
     """
     x, y = rows
     if metric is None:
@@ -172,6 +172,7 @@ def importance_of(
     if not isinstance(metric, str):
         raise unknown_name("metric", metric, METRICS, user_line())
     _require_table(x, repeats)
+    seed = checked_seed(seed)
     groups = features_of(answers.columns(x.shape[1]))
     base, drops = permutation_drops(_score(answers, metric, loss, y, weight), x, groups, repeats, seed)
     effects = gradient_effects(answers.margins if answers.are_classes else answers.values, x, groups)

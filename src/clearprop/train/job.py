@@ -16,6 +16,7 @@ from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
 from clearprop.distributed import World
 from clearprop.errors import ArgumentError, ClearpropError, is_ours, user_line
+from clearprop.nn import Sequential
 from clearprop.nn.losses import has_log_link, loss_task
 from clearprop.optim.inspection import full_batch_part
 from clearprop.program.processes import Remembered
@@ -156,6 +157,7 @@ def fit_to_model(job: Job) -> Job:
         return job
     if not isinstance(train, tuple):
         return job if iter(train) is train else _tried_stream(job, train)
+    _require_known_numbers(job)
     adapt, outputs = adaptation(job.model, train, job.loss)
     _require_suited_outputs(job, outputs.shape[-1])
     job = replace(job, metrics=with_outside(job.metrics, outputs, adapt((train[0][:2], train[1][:2]))[1]))
@@ -185,6 +187,27 @@ def _require_batches(job: Job, rows: int | None) -> None:
         require_shardable(settings, job.model, job.optimizer, rows, command)
     elif rows is not None:
         require_rows(settings.least_rows, rows, settings.batch_size or rows, command)
+
+
+def _require_known_numbers(job: Job) -> None:
+    """Raise ArgumentError, with its place in the data, for a number that the network's first layer cannot look up."""
+    layer = job.model
+    while type(layer) is Sequential and layer.layers:  # one of the user's own may give its layers something else
+        layer = layer.layers[0]
+    look_up = getattr(layer, "unknown_number", None)
+    if look_up is None:
+        return
+    for name, part in job.data.parts.items():
+        if isinstance(part, tuple) and (at := look_up(part[0])) is not None:
+            rows = job.data.rows.get(name)
+            row = f"{at[0]}" if rows is None else rows.text(at[0])
+            raise ArgumentError(
+                f"{layer.label()} has no row {part[0][at]}",
+                expected=f"whole numbers from 0 to {len(raw(layer.weight)) - 1} in x",
+                got=", ".join([f"{part[0][at]} in row {row}", *(f"column {k}" for k in at[1:])]),
+                where=f"{name} data",
+                try_="count from 0, and give the layer as many rows as there are numbers",
+            )
 
 
 def _first_weights(data: Prepared) -> list[NDArray[Any]]:
