@@ -88,3 +88,49 @@ def test_a_row_of_an_embedding_opens_into_the_places_that_used_it():
     opened = cl.explain(lambda model: cl.sum(model(words) * weights), "weight", args=(layer,))
     assert sorted(term.value for term in opened[1, 0].terms) == [0.0, 6.0]
     assert opened[4, 0].reason == "not on any path: weight[4,0] is not selected by take"
+
+
+def test_a_weight_of_a_wide_loop_opens_into_outputs_and_those_into_time_steps():
+    """One tangent reaches all 4,800 outputs; a cotangent for each of them would be as many loops, and was refused."""
+    layer, x = nn.LSTM(2, 40, dtype=float, output="last"), np.random.default_rng(0).normal(size=(120, 3, 2))
+    entry = cl.explain(lambda model: cl.sum(cl.square(model(x))), "cells[0].recurrent", args=(layer,))[0, 5]
+    assert entry.check().agrees
+    (scan,) = entry.terms[0].factors
+    steps = scan.body()
+    assert "sum2[" in str(steps) and "sum3[" in str(steps) and steps.check().agrees
+
+
+def dense(n, m):
+    return nn.Dense(n, m, dtype=float)
+
+
+OTHERS = {
+    "BatchNorm": (lambda: nn.BatchNorm(4, dtype=float), SEQUENCE),
+    "LayerNorm": (lambda: nn.LayerNorm(4, dtype=float), SEQUENCE),
+    "Dense": (lambda: dense(4, 3), SEQUENCE),
+    "DropPath": (lambda: nn.Sequential(dense(4, 3), nn.DropPath(0.5)), SEQUENCE),
+    "Dropout": (lambda: nn.Sequential(dense(4, 3), nn.Dropout(0.5)), SEQUENCE),
+    "Dropout2d": (lambda: nn.Sequential(nn.Dropout2d(0.5), nn.Conv2d(1, 2, 2, dtype=float)), IMAGE),
+    "Flatten": (lambda: nn.Sequential(nn.Flatten(), dense(16, 2)), IMAGE),
+    "Unflatten": (lambda: nn.Sequential(nn.Unflatten((2, 2)), dense(2, 2)), SEQUENCE),
+    "Residual": (lambda: nn.Residual(dense(4, 4)), SEQUENCE),
+    "Parallel": (lambda: nn.Parallel(dense(4, 3), dense(4, 2)), SEQUENCE),
+    "a function": (lambda: nn.Sequential(dense(4, 3), cl.tanh), SEQUENCE),
+    "LearnedPositions": (lambda: nn.LearnedPositions(5, 4, dtype=float), SEQUENCE),
+    "SinusoidalPositions": (lambda: nn.Sequential(nn.SinusoidalPositions(4), dense(4, 3)), SEQUENCE),
+    "Masked": (lambda: nn.Masked(nn.GRU(3, 2, dtype=float), nn.MeanOverSteps()), SEQUENCE),
+    "Increasing": (lambda: nn.Sequential(dense(4, 3), nn.Increasing(3)), SEQUENCE),
+    "Ensemble": (lambda: nn.Ensemble((dense(4, 3), dense(4, 3))), SEQUENCE),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_random_entries_of_layers_without_a_peer_agree_and_close(name):
+    make, x = OTHERS[name]
+    model, rng = make(), np.random.default_rng(len(name))
+    inputs = {"x": x.shape, **{path: np.shape(v) for path, v in model.parameters().items()}}
+    for path, shape in inputs.items():
+        opened = cl.explain(lambda model, x: cl.sum(cl.sin(model(x))), path, args=(model, x))
+        entry = opened[tuple(int(rng.integers(n)) for n in shape)]
+        assert entry.check().agrees and (entry.value or entry.reason)
+        assert sum(term.value for term in entry.terms) + entry.rest == pytest.approx(entry.value, rel=1e-9, abs=1e-12)

@@ -120,7 +120,11 @@ class General(LocalJacobian):
         if not isinstance(self.rule, Rule):
             empty = np.zeros(0, np.int64)
             return Columns(empty, empty, np.zeros(0))
-        return by_unit_tangents(self, ats) if self.primitive.jvp is not None else self._by_unit_cotangents(ats)
+        # A loop has both: a weight reaches all steps by one tangent, and thousands of outputs would be as many loops.
+        forward = self.primitive.joint and len(ats) <= int(np.prod(self.out_shape, dtype=np.int64))
+        return (
+            by_unit_tangents(self, ats) if forward or self.primitive.jvp is not None else self._by_unit_cotangents(ats)
+        )
 
     def _by_unit_cotangents(self, ats: Array) -> Columns:
         """One row of the Jacobian per output: what a rule without forward mode allows."""

@@ -450,8 +450,8 @@ def by_unit_tangents(local: LocalJacobian, ats: Array) -> Columns:
         dots[local.k] = unit[()]
         with np.errstate(all="ignore"):
             out = app.primitive.pushforward(dots, app.outputs, xs, app.params)
-        part = out[local.node.position] if type(app.outputs) is tuple else out
-        column = np.ravel(np.broadcast_to(np.asarray(raw(part), np.float64), local.out_shape))
+        part = out[local.node.position] if type(app.outputs) is tuple and out is not None else out
+        column = np.ravel(np.broadcast_to(np.asarray(0.0 if part is None else raw(part), np.float64), local.out_shape))
         (hits,) = np.nonzero(column != 0)
         found.append((hits, column[hits]))
     source = np.repeat(np.arange(len(ats)), [len(h) for h, _ in found])
