@@ -67,7 +67,7 @@ class Feed(Protocol):
         """The number of batches in an epoch; None where only its end tells."""
         ...
 
-    def picked(self, epoch: int, first: int) -> Iterator[Picked]:
+    def picked(self, epoch: int, first: int, ordering: Ordering = drawn_order) -> Iterator[Picked]:
         """The batches of an epoch (the first is epoch 0) from number `first` on, not copied yet."""
         ...
 
@@ -166,9 +166,9 @@ class ArrayFeed(_Copying):
         """All rows, as the only block of an epoch."""
         yield Block(self.buffers, self.order(epoch, ordering), 0)
 
-    def picked(self, epoch: int, first: int) -> Iterator[Picked]:
+    def picked(self, epoch: int, first: int, ordering: Ordering = drawn_order) -> Iterator[Picked]:
         """The batches of an epoch from number `first` on, not copied yet."""
-        for rows in self.batching.cut(self.order(epoch), first):
+        for rows in self.batching.cut(self.order(epoch, ordering), first):
             yield Picked(self.buffers, rows)
 
 
@@ -217,9 +217,9 @@ class BlockFeed(_Copying):
             order = self._order(epoch, block, len(arrays[0]), ordering)
             yield Block(arrays, order, int(ends[place - 1]) if place else 0)
 
-    def picked(self, epoch: int, first: int) -> Iterator[Picked]:
+    def picked(self, epoch: int, first: int, ordering: Ordering = drawn_order) -> Iterator[Picked]:
         """The batches of an epoch from number `first` on, not copied yet: a batch is one of its block's rows."""
-        for block in self.blocks(epoch, first):
+        for block in self.blocks(epoch, first, ordering):
             for rows in self.batching.cut(block.order, max(first - block.first, 0)):
                 yield Picked(block.arrays, rows)
 
@@ -246,7 +246,7 @@ class StreamFeed(_Copying):
     count: int | None = None
     turn: ClassVar[AbstractContextManager[Any]] = nullcontext()
 
-    def picked(self, epoch: int, first: int) -> Iterator[Picked]:
+    def picked(self, epoch: int, first: int, _ordering: Ordering = drawn_order) -> Iterator[Picked]:
         """The batches from number `first` on; those before are taken and left."""
         for number, batch in enumerate(self.source):
             pair = _pair(batch, number)

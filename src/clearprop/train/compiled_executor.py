@@ -20,12 +20,9 @@ from clearprop.program.values import Node, raw
 from clearprop.rules import random
 from clearprop.runs.state import State
 from clearprop.train.batches import ArrayFeed, Batching, Block, BlockFeed, Feed, drawn_order
-from clearprop.train.executor import Ended, Executor, Pause, RunsAhead, add_batch, eager_executor
+from clearprop.train.executor import PAUSE_SECONDS, Ended, Executor, Pause, RunsAhead, add_batch, eager_executor
 from clearprop.train.sharded_executor import sharded_executor
 from clearprop.train.step import Step, identity_of
-
-PAUSE_SECONDS = 0.1
-"""About how long the native loop runs between two looks at the clock."""
 
 
 def choose_executor(step: Step, key: NDArray[np.uint32]) -> Executor:

@@ -17,6 +17,8 @@ from clearprop.runs.state import State
 from clearprop.train.batches import Feed
 from clearprop.train.step import Step
 
+PAUSE_SECONDS = 0.1
+"""About how long steps are taken between two looks at the clock, by executors that do not pause after each."""
 Pause: TypeAlias = Callable[[State], bool]
 """Called with the state after a step, or after a few; training pauses where it says True."""
 Executor: TypeAlias = Callable[[State, Feed, int | None, Pause], tuple[State, bool]]

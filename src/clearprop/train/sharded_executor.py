@@ -7,22 +7,24 @@ has its place in one binary tree, so how many processes share the work changes n
 from __future__ import annotations
 
 import math
+import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from clearprop.autodiff.trees import flatten, unflatten
-from clearprop.compiler import Compiled, warn_user
+from clearprop.compiler import Compiled, numba_obstacle, warn_user
 from clearprop.errors import DataError, TraceError
 from clearprop.program.processes import process_lock
-from clearprop.program.values import raw
+from clearprop.program.values import Node, raw
 from clearprop.rules import random
 from clearprop.runs.state import State
-from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, Picked
-from clearprop.train.executor import Executor, Pause, add_batch
+from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, Picked, drawn_order
+from clearprop.train.executor import PAUSE_SECONDS, Executor, Pause, add_batch
 from clearprop.train.shards import bounds, shares
 from clearprop.train.step import ShardTerms, Step
 
@@ -92,22 +94,25 @@ class _ShardedSteps:
             return step.after(model, optimizer, random.fold_in(key, number), mean)
 
         self.shards, self.ranks, self.reduce = step.shards, ranks, reduce
-        self.terms, self.after = _Traceable(terms), _Traceable(after)
+        self.terms, self.after = _Traceable(terms), _Traceable(after, donate=(0, 1))
         self.layout: _Layout | None = None
         self.buffers: list[NDArray[Any]] = []
 
     def through(self, state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
         """Take the state through batches up to number `last`, or to the end of the epoch.
 
-        That the first rank wants to pause is told with the next sum, so that all pause after the same step.
+        That the first rank wants to pause is told with the next sum, so that all pause after the same step.  A step
+        writes its state over the one before: whoever pauses gets a copy.
         """
-        wanted = False
-        for batch in self._agreed(feed.picked(state.epoch, state.batch), feed):
+        given, wanted, due = state, False, 0.0
+        for batch in self._agreed(feed.picked(state.epoch, state.batch, _order), feed):
             if state.batch == last:
                 return state, False
-            state, told = self._advance(state, batch, wanted)
-            wanted = pause(state)
-            if not math.isfinite(state.totals[1]) or (wanted if self.ranks.size == 1 else told):
+            state, told = self._advance(_copy_of(state) if state is given else state, batch, wanted)
+            goes_on = math.isfinite(state.totals[1])
+            if not goes_on or time.perf_counter() >= due:
+                wanted, due = pause(_copy_of(state)), time.perf_counter() + PAUSE_SECONDS
+            if not goes_on or (wanted if self.ranks.size == 1 else told):
                 return state, state.batch == feed.count
         if self.ranks.size > 1:
             self.ranks.require_same(weights_after_an_epoch=_checksum(state.model))
@@ -166,6 +171,25 @@ class _ShardedSteps:
         return self.buffers[depth]
 
 
+def _order(key: Any, path: Sequence[int], n: int) -> NDArray[np.int64]:
+    """An order of rows, natively or by NumPy: the same integers."""
+    found = None
+    if numba_obstacle() is None:
+        from clearprop.compiler.epoch_loop import NativeLoop  # start-up time: Numba
+
+        found = NativeLoop.order(key, path, n)
+    return drawn_order(key, path, n) if found is None else found
+
+
+def _copy_of(state: State) -> State:
+    """The state in memory of its own."""
+    leaves, structure = flatten((state.model, state.optimizer))
+    held = [raw(leaf) for leaf in leaves]
+    copies = [Node.tensor(a.copy()) if isinstance(a, np.ndarray) else b for a, b in zip(held, leaves, strict=True)]
+    model, optimizer = unflatten(structure, copies)
+    return replace(state, model=model, optimizer=optimizer)
+
+
 def _checksum(model: Any) -> int:
     found = 0
     for leaf in flatten(model)[0]:
@@ -215,9 +239,9 @@ class _Layout:
 class _Traceable:
     """A function, compiled; where it cannot be traced it runs as it is written, and says so once."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], donate: tuple[int, ...] = ()) -> None:
         self.function = function
-        self.run: Callable[..., Any] = Compiled(function, (), (), None)
+        self.run: Callable[..., Any] = Compiled(function, donate, (), None)
 
     def __call__(self, *arguments: Any) -> Any:
         """The function's value."""
