@@ -9,9 +9,9 @@ from clearprop.errors import ClearpropError
 X = np.random.default_rng(0).normal(size=(400, 4, 5, 2)).astype(np.float32)
 
 
-def parts(x, height, width, padding):
-    """Every part of an image with zeros around it, by the place of its corner."""
-    wide = np.pad(x, ((padding, padding), (padding, padding), (0, 0)))
+def parts(x, height, width, padding, mode):
+    """Every part of an image with zeros around it, or its edge, by the place of its corner."""
+    wide = np.pad(x, ((padding, padding), (padding, padding), (0, 0)), mode=mode)
     rows, columns = wide.shape[0] - height + 1, wide.shape[1] - width + 1
     return {(i, j): wide[i : i + height, j : j + width] for i in range(rows) for j in range(columns)}
 
@@ -32,7 +32,7 @@ def test_a_part_of_each_image_stands_at_a_place_of_its_own(layer, size, padding)
     assert y.shape == (400, *size, 2) and y.dtype == X.dtype
     places = []
     for image, got in zip(X, y, strict=True):
-        known = parts(image, *size, padding)
+        known = parts(image, *size, padding, "edge" if isinstance(layer, cl.nn.RandomShift) else "constant")
         places.append([place for place, part in known.items() if np.array_equal(part, got)])
         assert places[-1], "no part of this image"
     counts = {place: sum(place in found for found in places) for place in known}

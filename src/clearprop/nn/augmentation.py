@@ -117,9 +117,11 @@ class RandomCrop(Module):
 
 
 class RandomShift(Module):
-    """In training, each image is moved by up to `by` rows and columns; zeros come in (LeCun et al. 1998).
+    """In training, each image is moved by up to `by` rows and columns; its edge is repeated (LeCun et al. 1998).
 
-    x and y (…, height, width, channels).  In inference, nothing happens.  A training pass needs `rng`.
+    x and y (…, height, width, channels).  What comes in is the pixel at the edge, which of a digit is the background,
+    whatever pixels were scaled to; zeros would be mean grey behind a standardisation.  In inference, nothing happens.
+    A training pass needs `rng`.
 
     by  the most rows and columns, 1 or more
 
@@ -142,7 +144,7 @@ class RandomShift(Module):
         if not is_training():
             return x
         height, width = (int(n) for n in x.shape[-_IMAGE:-1])
-        return _parts(x, next_key("RandomShift"), (height, width), self.by)
+        return _parts(x, next_key("RandomShift"), (height, width), self.by, edge=True)
 
 
 class Augment(Module):
@@ -181,10 +183,10 @@ class Augment(Module):
         return f"Augment({getattr(self.function, '__name__', 'function')})"
 
 
-def _parts(x: Any, key: Any, size: tuple[int, int], padding: int) -> Any:
-    """Of each image with zeros around it a part of this size, at a place that the key draws.
+def _parts(x: Any, key: Any, size: tuple[int, int], padding: int, *, edge: bool = False) -> Any:
+    """Of each image with zeros around it, or its edge repeated, a part of this size, at a place that the key draws.
 
-    Every number of a part is looked up by its place among all pixels; zeros are where none is.
+    Every number of a part is looked up by its place among all pixels, and where none is, by the nearest one.
     """
     (height, width), (h, w) = (int(n) for n in x.shape[-_IMAGE:-1]), size
     count = math.prod(x.shape[:-_IMAGE])
@@ -194,8 +196,11 @@ def _parts(x: Any, key: Any, size: tuple[int, int], padding: int) -> Any:
     first = expand_dims(arange_(size=count, dtype=INT64), -1) * height
     at = expand_dims((first + clip(rows, 0, height - 1)) * width, -1) + expand_dims(clip(columns, 0, width - 1), -2)
     pixels = take(reshape(x, (count * height * width, x.shape[-1])), at, axis=0)
+    shape = (*x.shape[:-_IMAGE], h, w, x.shape[-1])
+    if edge:
+        return reshape(pixels, shape)
     inside = logical_and(expand_dims(_holds(rows, height), -1), expand_dims(_holds(columns, width), -2))
-    return reshape(where(expand_dims(inside, -1), pixels, zeros_like(pixels)), (*x.shape[:-_IMAGE], h, w, x.shape[-1]))
+    return reshape(where(expand_dims(inside, -1), pixels, zeros_like(pixels)), shape)
 
 
 def _places(draws: Any, size: int, part: int, padding: int) -> Any:
