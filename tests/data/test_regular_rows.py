@@ -11,7 +11,7 @@ from clearprop.data.readers import csv_file
 from clearprop.data.readers.csv_file import (
     CsvFile,
     byte_of_line,
-    count_regular_rows,
+    regular_rows,
     has_bare_cells,
     pieces_of_lines,
     read_csv,
@@ -28,7 +28,8 @@ def compared(path, text, header=True, separator=","):
     table = CsvFile(path, "t.csv")
     table.form = TextForm(separator, False, header)
     with table.records() as records:
-        counted, begin = count_regular_rows(table, records), records.begin
+        found, begin = regular_rows(table, records), records.begin
+        counted = None if found is None else found.number
         try:
             return counted, begin, list(records)
         except DataError:
@@ -87,7 +88,7 @@ def test_values_are_those_of_the_closer_look(bom, tmp_path, monkeypatch):
     path = tmp_path / "t.csv"
     path.write_bytes(bom + b"x,code,word,truth,y\r\n1.5, 0815,a,true,1\r\nNA,12,NA,false,2\r\n-3e2,, b ,True,3\r\n")
     fast = read_csv(path, "t.csv")
-    monkeypatch.setattr(csv_file, "count_regular_rows", lambda *_: None)
+    monkeypatch.setattr(csv_file, "regular_rows", lambda *_: None)
     close = read_csv(path, "t.csv")
     assert [c.name for c in fast.columns] == ["x", "code", "word", "truth", "y"]
     assert [c.kind for c in fast.columns] == ["number", "category", "category", "boolean", "number"]

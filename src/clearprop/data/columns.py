@@ -338,7 +338,9 @@ def are_truths(texts: Collection[str]) -> bool:
 def as_boolean(column: Column, place: Locator) -> Column:
     """The column as truth values 0 and 1.  Raises DataError where something else stands than `TRUTHS`."""
     if column.kind == "category":
-        values = np.array([np.nan if t is None else TRUTHS.get(t.lower(), -1.0) for t in column.values])
+        texts = column.values.tolist()
+        known = {text: np.nan if text is None else TRUTHS.get(text.lower(), -1.0) for text in set(texts)}
+        values = np.fromiter(map(known.__getitem__, texts), np.float64, len(texts))
     else:
         values = column.values
     strange = ~np.isnan(values) & (values != 0) & (values != 1)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -197,15 +197,15 @@ def read_csv(
     """
     table = CsvFile(path, source, reading)
     with table.records() as records:
-        regular = count_regular_rows(table, records)
+        regular = regular_rows(table, records)
         if regular is None:
             starts = np.array(array("q", records), dtype=np.int64)
         else:
-            starts = np.arange(records.begin, records.begin + regular)
+            starts = np.arange(records.begin, records.begin + regular.number)
     if not (starts > 0).any():
         raise no_rows_error(records.header, source)
     kept = starts > 0
-    bare = regular is not None and _is_bare(table, records.begin)
+    bare = regular is not None and regular.bare
     texts = table.texts(table.path, records.header, kept, headed=table.form.header, bare=bare)
     table.decide_numbers(evidence_of(texts) if table.needs_evidence else ())
     goal = records.header[-1] if target is None else target
@@ -218,20 +218,27 @@ def read_csv(
     return Frame(source, columns, place, notes=notes, lines=lines, decimal=table.numbers.decimal)
 
 
-def count_regular_rows(table: CsvFile, records: Records) -> int | None:
-    """How many rows there are, where each line below the header is one; None where `Records` must look closer.
+class RegularRows(NamedTuple):
+    """The number of rows in a file where each line below the header is one; `bare`: no cell has blanks around it."""
+
+    number: int
+    bare: bool
+
+
+def regular_rows(table: CsvFile, records: Records) -> RegularRows | None:
+    """The rows, where each line below the header is one; None where `Records` must look closer.
 
     Most tables are such, and that is seen on many lines at once.
     """
-    rows, width, separator = 0, len(records.header), table.form.separator
+    rows, bare, width, separator = 0, True, len(records.header), table.form.separator
     if table.form.trailing or width < 2:
         return None
     for piece in pieces_of_lines(table.path, byte_of_line(table.path, records.begin), 1 << 18):
         lines = _count_lines(piece, separator, width)
         if lines is None:
             return None
-        rows += lines
-    return rows or None
+        rows, bare = rows + lines, bare and has_bare_cells(piece, separator)
+    return RegularRows(rows, bare) if rows else None
 
 
 def byte_of_line(path: Path, line: int) -> int:
@@ -261,7 +268,7 @@ def _count_lines(piece: bytes, separator: str, width: int) -> int | None:
 
     None where there is a quote, a line that ends otherwise than in a line feed, or one longer than a field may be.
     """
-    if b'"' in piece or piece.count(b"\r") != piece.count(b"\r\n") or not _is_text(piece):
+    if b'"' in piece or (b"\r" in piece and piece.count(b"\r") != piece.count(b"\r\n")) or not _is_text(piece):
         return None
     text = np.frombuffer(piece, np.uint8)
     ends = np.flatnonzero(text == ord("\n"))
@@ -273,12 +280,6 @@ def _count_lines(piece: bytes, separator: str, width: int) -> int | None:
     by_line = signs.reshape(len(ends), width - 1)
     inside = (by_line[:, -1] < ends).all() and (by_line[1:, 0] > ends[:-1]).all()
     return len(ends) if inside else None
-
-
-def _is_bare(table: CsvFile, line: int) -> bool:
-    """Whether from a line on no cell begins or ends with a blank, as is seen without a look at each."""
-    begin = byte_of_line(table.path, line)
-    return all(has_bare_cells(piece, table.form.separator) for piece in pieces_of_lines(table.path, begin, 1 << 18))
 
 
 _OTHER_BLANKS = (b"\t", b"\v", b"\f", b"\r")
@@ -294,9 +295,12 @@ def has_bare_cells(piece: bytes, separator: str) -> bool:
         return False
     if b" " not in piece:
         return True
-    sign = separator.encode()
-    beside = (sign + b" ", b" " + sign, b"\n ", b" \n")
-    return not (piece.startswith(b" ") or piece.endswith(b" ") or any(pair in piece for pair in beside))
+    text = np.frombuffer(piece, np.uint8)
+    blanks = np.flatnonzero(text == ord(" "))
+    if blanks[0] == 0 or blanks[-1] == len(text) - 1:
+        return False
+    ends = (ord("\n"), ord(separator))
+    return not any((text[beside] == end).any() for beside in (blanks - 1, blanks + 1) for end in ends)
 
 
 def _is_text(piece: bytes) -> bool:
@@ -385,7 +389,8 @@ class Codes:
         """Their names, found for all columns at once: one by one, a wide table takes seconds."""
         import polars as pl
 
-        found = self.texts.select(pl.all().str.contains(r"^0\d{2,}$").any()).row(0)
+        begun = pl.all().filter(pl.all().str.starts_with("0"))
+        found = self.texts.select(begun.str.contains(r"^0\d{2,}$").any()).row(0)
         return frozenset(name for name, codes in zip(self.header, found, strict=True) if codes) - self.plain
 
 
@@ -400,10 +405,13 @@ class Cells:
 
     def is_numbers(self) -> bool:
         """Whether every value is a number, and none a code."""
-        return self._numbers.null_count() == self.text.null_count() and self.name not in self.codes.names
+        return self._read is not None and self.name not in self.codes.names
 
     def is_booleans(self) -> bool:
         """Whether every value is `true` or `false`."""
+        first = self.text.first(ignore_nulls=True)
+        if first is not None and first.lower() not in ("true", "false"):
+            return False
         truths = self.text.str.to_lowercase().is_in(["true", "false"]).sum()
         return bool(truths == len(self.text) - self.text.null_count())
 
@@ -416,28 +424,36 @@ class Cells:
         """The column as that kind, which its values allow; `spelled` keeps how numbers and truth values are written."""
         import polars as pl
 
+        marks: frozenset[str] = frozenset()
         if kind == "number":
-            values = self._numbers.to_numpy()
+            numbers, plain = self._read or self._no_numbers()
+            values, marks = numbers.to_numpy(), frozenset() if plain else marks_of(self.text)
         elif kind == "boolean":
             values = (self.text.str.to_lowercase() == "true").cast(pl.Float64).to_numpy()
         else:
-            values = self.text.to_numpy()
-        spelling = self.text.to_numpy() if spelled and kind != "category" else None
-        marks: frozenset[str] = self._marks if kind == "number" else frozenset()
+            values = _objects(self.text)
+        spelling = _objects(self.text) if spelled and kind != "category" else None
         return Column(self.name, kind, values, spelling=spelling, marks=marks)
 
     @cached_property
-    def _read(self) -> tuple[polars.Series, bool]:
+    def _read(self) -> tuple[polars.Series, bool] | None:
         return self.form.read(self.text)
 
-    @property
-    def _numbers(self) -> polars.Series:
-        return self._read[0]
+    def _no_numbers(self) -> NoReturn:
+        raise ValueError(f"not all values of {self.name!r} are numbers")
 
-    @property
-    def _marks(self) -> frozenset[str]:
-        """What stands beside the numbers."""
-        return frozenset() if self._read[1] else marks_of(self.text)
+
+def _objects(text: polars.Series) -> NDArray[Any]:
+    """The texts, None where there is none; equal ones share an object where few are different, and cost little."""
+    if len(text) <= _SOME or text.head(_SOME).n_unique() > _SOME // 2:
+        return text.to_numpy()
+    coded = text.to_arrow().dictionary_encode()
+    levels = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
+    chosen: NDArray[Any] = levels[coded.indices.fill_null(len(levels) - 1).to_numpy(zero_copy_only=False)]
+    return chosen
+
+
+_SOME = 4096
 
 
 def _rows_one_by_one(

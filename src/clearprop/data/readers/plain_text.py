@@ -260,6 +260,8 @@ def _decodes(path: Path, source: str, encoding: str) -> bool:
         while piece := file.read(_PIECE):
             read += len(piece)
             _require_bounds(path, source, read)
+            if piece.isascii() and not decoder.getstate()[0]:
+                continue  # every encoding that is tried here has ASCII
             try:
                 decoder.decode(piece)
             except UnicodeDecodeError:

@@ -249,6 +249,11 @@ _WIDE = {ord("，"): ",", ord("．"): ".", ord("－"): "-", ord("＋"): "+", ord
 _WIDE |= {zero + k: str(k) for zero in (0xFF10, 0x0660, 0x06F0, 0x0966) for k in range(10)} | {ord("٫"): "."}
 
 
+_NUMERIC = re.compile(r"\d|inf|nan", re.IGNORECASE)
+"""What every text has that is a number."""
+_FEW = 64
+
+
 @dataclass(frozen=True)
 class NumberForm:
     """The sign before decimals, and the one that may group thousands; `lenient`: a point may begin decimals, too.
@@ -265,19 +270,25 @@ class NumberForm:
         """What is not as usual, as sentences."""
         return () if self.decimal == "." else ("a comma stands before decimals (--decimal says another)",)
 
-    def numbers(self, text: polars.Series) -> polars.Series:
-        """The texts as floats, null where they are none."""
-        return self.read(text)[0]
-
-    def read(self, text: polars.Series) -> tuple[polars.Series, bool]:
-        """The texts as floats, null where they are none; and whether all are plain, without any mark."""
+    def read(self, text: polars.Series) -> tuple[polars.Series, bool] | None:
+        """The texts as floats, and whether all are plain, without any mark; None where some text is no number."""
         import polars as pl
 
         if self.decimal == ".":
             plain = text.cast(pl.Float64, strict=False)
-            if plain.null_count() == text.null_count():
-                return plain, True
-        return self._without_marks(text).cast(pl.Float64, strict=False), False
+        else:
+            plain = pl.repeat(None, len(text), dtype=pl.Float64, eager=True)
+        marked = (plain.is_null() & text.is_not_null()).arg_true()
+        if not len(marked):
+            return plain, True
+        texts = text.gather(marked)
+        if not _NUMERIC.search(texts[0]):
+            return None
+        for some in (texts.head(_FEW), texts):  # most columns of words show in the first that they are some
+            found = self._without_marks(some).cast(pl.Float64, strict=False)
+            if found.null_count():
+                return None
+        return plain.scatter(marked, found), False
 
     def _without_marks(self, text: polars.Series) -> polars.Series:
         """Numbers in the way that programs write them."""

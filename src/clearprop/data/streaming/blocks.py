@@ -18,13 +18,13 @@ from clearprop.data.readers.csv_file import (
     Cells,
     CsvFile,
     Records,
+    RegularRows,
     blank_lines,
     byte_of_line,
-    count_regular_rows,
-    has_bare_cells,
     no_rows_error,
     pieces_of_lines,
     place_of,
+    regular_rows,
 )
 from clearprop.data.readers.formats import CSV, FileForm, table_parts
 from clearprop.data.readers.reading import AS_SHOWN, Reading
@@ -190,6 +190,13 @@ class _Csv:
         self.notes = self.table.notes
         with self.table.records() as records:
             self.names = records.header
+        self._looked: tuple[RegularRows | None] | None = None
+
+    def _regular(self, records: Records) -> RegularRows | None:
+        """The rows, where each line is one: looked for once, since a file that changes between passes is refused."""
+        if self._looked is None:
+            self._looked = (regular_rows(self.table, records),)
+        return self._looked[0]
 
     def groups(self, _budget: Budget) -> list[tuple[str, ...]]:
         """All columns: a line holds them all."""
@@ -198,7 +205,7 @@ class _Csv:
     def cuts(self, budget: Budget, columns: int) -> tuple[Mark, ...]:
         """Where pieces of rows begin, if every line is a row."""
         with self.table.records() as records:
-            if count_regular_rows(self.table, records) is None:
+            if self._regular(records) is None:
                 return ()
             found = [Mark(0, records.begin, byte_of_line(self.table.path, records.begin))]
             for piece in pieces_of_lines(self.table.path, found[0].byte, budget.text):
@@ -254,7 +261,7 @@ class _Csv:
 
     def _texts(self, budget: Budget) -> Iterator[_Texts]:
         with self.table.records(keep=True, size=budget.text) as records:
-            if count_regular_rows(self.table, records) is not None:
+            if self._regular(records) is not None:
                 start = Mark(0, records.begin, byte_of_line(self.table.path, records.begin))
                 yield from self._regular_texts(records, RowRange(start, None), budget)
                 return
@@ -269,10 +276,11 @@ class _Csv:
     def _regular_texts(self, records: Records, part: RowRange, budget: Budget) -> Iterator[_Texts]:
         """The texts of rows where every line is one."""
         head, line, byte = _heading(records).encode(), part.begin.line, part.begin.byte
+        regular = self._regular(records)
+        bare = regular is not None and regular.bare
         end = None if part.end is None else part.end.byte
         for piece in pieces_of_lines(self.table.path, byte, budget.text, end):
             kept = np.ones(piece.count(b"\n") + (not piece.endswith(b"\n")), np.bool_)
-            bare = has_bare_cells(piece, self.table.form.separator)
             texts = self.table.texts(head + piece, records.header, kept, headed=True, bare=bare)
             yield np.arange(line, line + len(kept)), kept, texts, byte
             line, byte = line + len(kept), byte + len(piece)
