@@ -8,15 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearprop.data.readers import csv_file
-from clearprop.data.readers.csv_file import (
-    CsvFile,
-    byte_of_line,
-    regular_rows,
-    has_bare_cells,
-    pieces_of_lines,
-    read_csv,
-)
+from clearprop.data.readers.csv_file import CsvFile, read_csv, regular_rows
+from clearprop.data.readers.plain_text import byte_of_line, has_bare_cells, pieces_of_lines
 from clearprop.data.readers.text_form import TextForm
+from clearprop.data.slips import show_numbers, shows_number
 from clearprop.errors import DataError
 
 PARTS = ["a", "0815", ",", ",", ";", '"', "\n", "\n", "\r\n", "\r", " ", "é", "\0", "\u2028", "1,2,3\n", "x,y,z\r\n"]
@@ -98,3 +93,15 @@ def test_values_are_those_of_the_closer_look(bom, tmp_path, monkeypatch):
     assert fast.columns[1].values.tolist() == ["0815", "12", None]
     assert fast.columns[2].values.tolist() == ["a", None, "b"]
     assert np.array_equal(fast.lines, close.lines) and fast.notes == close.notes
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["12", "-1.5", "1e3", "1,234", "0,123,456", "1:59.5", "1:61.5", "$5", "~7", "2-3", "x", "5k", "1_0", "１２"]
+        ),
+        max_size=8,
+    )
+)
+def test_texts_are_numbers_together_as_one_by_one(texts):
+    assert show_numbers(texts).tolist() == [shows_number(text) for text in texts]

@@ -47,7 +47,7 @@ from clearprop.data.slips import (
     mixed_column,
     mixed_times,
     require_one_unit,
-    shows_number,
+    show_numbers,
     words_among,
 )
 from clearprop.errors import DataError, nearest, unknown_name
@@ -405,7 +405,9 @@ def checked_column(column: Column, place: Locator) -> Column:
         different = set(texts)
         if not any(map(_DIGIT.search, different)):
             return column
-        known = {text: shows_number(text) for text in different}  # each once: many rows have few levels
+        known = dict(
+            zip(different, show_numbers([*different]).tolist(), strict=True)
+        )  # each once: many rows, few levels
         numbers = sum(map(known.__getitem__, texts))
         slips = len(texts) - numbers
         if texts and are_comma_numbers(known):

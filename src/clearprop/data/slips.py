@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from clearprop.data.columns import is_number, quantity
+from clearprop.data.kinds.time_forms import by_form
 from clearprop.data.readers.text_form import (
     ABOUT,
     LAP,
@@ -74,6 +78,21 @@ def shows_number(text: str) -> bool:
     return is_number(text) or _MARKED.fullmatch(text) is not None
 
 
+def show_numbers(texts: Sequence[str]) -> NDArray[np.bool_]:
+    """Which texts are numbers: see `shows_number`.
+
+    Texts that differ in digits alone are looked at together: where one is no number whatever its digits, none is.
+    """
+    found = np.zeros(len(texts), dtype=bool)
+    for form, rows, _ in by_form(texts):
+        if is_number(form):
+            found[rows] = True
+        elif _ANY_DIGITS.fullmatch(form):
+            found[rows] = [shows_number(texts[row]) for row in rows.tolist()]
+    return found
+
+
+_ANY_DIGITS = re.compile(_MARKED.pattern.replace("[1-9]", r"\d").replace("[0-5]", r"\d"))
 _UNITS = (
     "[kcmµn]?m[²³23]?|[kmµ]?g|lbs?|oz|[cm]?l|ms|s|sec|min|h|hrs?|days?|years?|°?[CF]|K|[kM]?Wh?|V|A|[kMG]?Hz|[kMG]B|px"
     "|ft|in|mi|mph|km/h|sqm|sqft|ha|pcs?|x"

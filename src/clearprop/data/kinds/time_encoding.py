@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clearprop.data.column_roles import INDICATOR_SHARE
 from clearprop.data.columns import Chunks, Column, Findings, Locator, count_far, summarise
 from clearprop.data.kinds.time_forms import DAY
-from clearprop.data.kinds.times import ORDERS, as_time, parts_of, time_text
+from clearprop.data.kinds.times import ORDERS, as_time, parts_of, time_text, year_of
 
 PERIODS = ("year", "week", "day")
 """The periods in which the place of a time may be a feature."""
@@ -86,7 +86,7 @@ def fit_time(name: str, order: str, chunks: Chunks, missing: int) -> TimeEncodin
     ('t',)
     """
     found = summarise(chunks)
-    years = summarise(lambda: (parts_of(values)["year"] for values in chunks()))
+    years = summarise(lambda: (year_of(values) for values in chunks()))
     clock = any(bool((values % DAY != 0).any()) for values in chunks())
     span = found.high - found.low
     periods = tuple(p for p, least in _LEAST_SPAN.items() if span > least and (p != "day" or clock))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 from array import array
@@ -13,14 +12,22 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, ColumnKind, Frame, name_list, quantity
 from clearprop.data.readers.formats import LONGEST_LINE, long_line_error, require_columns_in_bounds
-from clearprop.data.readers.plain_text import not_text_error, plain_text, with_single_blanks, without_first_lines
+from clearprop.data.readers.plain_text import (
+    NOTHING_KNOWN,
+    RegularRows,
+    look_at_lines,
+    not_text_error,
+    plain_text,
+    with_single_blanks,
+    without_first_lines,
+)
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.text_form import Evidence, NumberForm, TextForm, decide_numbers, find_form, marks_of
 from clearprop.errors import DataError
@@ -148,11 +155,16 @@ class CsvFile:
         )
 
     def texts(
-        self, file: Path | bytes, header: tuple[str, ...], kept: NDArray[np.bool_], headed: bool, bare: bool = False
+        self,
+        file: Path | bytes,
+        header: tuple[str, ...],
+        kept: NDArray[np.bool_],
+        headed: bool,
+        known: RegularRows = NOTHING_KNOWN,
     ) -> polars.DataFrame:
         """The texts of the rows that are `kept`, without blanks around them, null where a value is missing.
 
-        `file` is the whole file or some of its text; `headed`: with a header, `bare`: it has no blanks around them.
+        `file` is the whole file or some of its text; `headed`: with a header, `known`: what is known of all its cells.
         """
         import polars as pl
 
@@ -173,11 +185,14 @@ class CsvFile:
         if data.shape != (len(kept), len(header)):  # quotes within fields, such as 5" pipe
             data = _rows_one_by_one(file, form.separator, header, len(kept), headed)
         rows = data if kept.all() else data.filter(pl.Series(kept))
-        return _trim(rows, self.reading.missing_words, bare)
+        return _trim(rows, () if known.told else self.reading.missing_words, known.bare)
 
-    def cells(self, texts: polars.DataFrame, header: tuple[str, ...], target: str) -> list[Cells]:
+    def cells(
+        self, texts: polars.DataFrame, header: tuple[str, ...], target: str, known: RegularRows = NOTHING_KNOWN
+    ) -> list[Cells]:
         """The texts by column; those of the target, and what is said to be a number, hold no codes."""
-        plain = {name for name in header if name == target or self.reading.columns.kind_of(name) == "number"}
+        kinds = self.reading.columns
+        plain = {name for name in header if known.uncoded or name == target or kinds.kind_of(name) == "number"}
         codes = Codes(texts, header, frozenset(plain))
         return [Cells(name, texts.to_series(i), self.numbers, codes) for i, name in enumerate(header)]
 
@@ -205,11 +220,11 @@ def read_csv(
     if not (starts > 0).any():
         raise no_rows_error(records.header, source)
     kept = starts > 0
-    bare = regular is not None and regular.bare
-    texts = table.texts(table.path, records.header, kept, headed=table.form.header, bare=bare)
+    known = regular or NOTHING_KNOWN
+    texts = table.texts(table.path, records.header, kept, table.form.header, known)
     table.decide_numbers(evidence_of(texts) if table.needs_evidence else ())
     goal = records.header[-1] if target is None else target
-    cells, spelled = table.cells(texts, records.header, goal), reading.spelled | {goal}
+    cells, spelled = table.cells(texts, records.header, goal, known), reading.spelled | {goal}
     kinds: list[ColumnKind] = ["category" if cell.name in as_text else cell.kind for cell in cells]
     columns = tuple(cell.as_kind(kind, cell.name in spelled) for cell, kind in zip(cells, kinds, strict=True))
     notes = table.notes + blank_lines(int((~kept).sum()) - table.plain.blanked)
@@ -218,99 +233,15 @@ def read_csv(
     return Frame(source, columns, place, notes=notes, lines=lines, decimal=table.numbers.decimal)
 
 
-class RegularRows(NamedTuple):
-    """The number of rows in a file where each line below the header is one; `bare`: no cell has blanks around it."""
-
-    number: int
-    bare: bool
-
-
 def regular_rows(table: CsvFile, records: Records) -> RegularRows | None:
     """The rows, where each line below the header is one; None where `Records` must look closer.
 
-    Most tables are such, and that is seen on many lines at once.
+    Most tables are such.
     """
-    rows, bare, width, separator = 0, True, len(records.header), table.form.separator
+    width, words = len(records.header), table.reading.missing_words
     if table.form.trailing or width < 2:
         return None
-    for piece in pieces_of_lines(table.path, byte_of_line(table.path, records.begin), 1 << 18):
-        lines = _count_lines(piece, separator, width)
-        if lines is None:
-            return None
-        rows, bare = rows + lines, bare and has_bare_cells(piece, separator)
-    return RegularRows(rows, bare) if rows else None
-
-
-def byte_of_line(path: Path, line: int) -> int:
-    """The byte with which a line begins; the first line is 1."""
-    with path.open("rb") as file:
-        if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
-            file.seek(0)
-        for _ in range(line - 1):
-            file.readline()
-        return file.tell()
-
-
-def pieces_of_lines(path: Path, begin: int, size: int, end: int | None = None) -> Iterator[bytes]:
-    """The bytes of a file in pieces of about `size` that end where a line does; a line begins with number `begin`.
-
-    `end` is where one of these pieces ends; by default the file.
-    """
-    with path.open("rb") as file:
-        file.seek(begin)
-        while (end is None or file.tell() < end) and (piece := file.read(size)):
-            piece += b"" if piece.endswith(b"\n") else file.readline(LONGEST_LINE)
-            yield piece
-
-
-def _count_lines(piece: bytes, separator: str, width: int) -> int | None:
-    """How many lines a piece has, if each is `width` fields in UTF-8 and nothing in it could be read otherwise.
-
-    None where there is a quote, a line that ends otherwise than in a line feed, or one longer than a field may be.
-    """
-    if b'"' in piece or (b"\r" in piece and piece.count(b"\r") != piece.count(b"\r\n")) or not _is_text(piece):
-        return None
-    text = np.frombuffer(piece, np.uint8)
-    ends = np.flatnonzero(text == ord("\n"))
-    if not piece.endswith(b"\n"):
-        ends = np.append(ends, len(text))
-    signs = np.flatnonzero(text == ord(separator))
-    if len(signs) != (width - 1) * len(ends) or np.diff(ends, prepend=-1).max() > csv.field_size_limit():
-        return None
-    by_line = signs.reshape(len(ends), width - 1)
-    inside = (by_line[:, -1] < ends).all() and (by_line[1:, 0] > ends[:-1]).all()
-    return len(ends) if inside else None
-
-
-_OTHER_BLANKS = (b"\t", b"\v", b"\f", b"\r")
-
-
-def has_bare_cells(piece: bytes, separator: str) -> bool:
-    r"""Whether lines of ASCII without quotes surely have no blank before or behind a cell.
-
-    >>> has_bare_cells(b"1,dark blue\n2,red\n", ","), has_bare_cells(b"1, blue\n", ",")
-    (True, False)
-    """
-    if not piece.isascii() or any(blank in piece for blank in _OTHER_BLANKS):
-        return False
-    if b" " not in piece:
-        return True
-    text = np.frombuffer(piece, np.uint8)
-    blanks = np.flatnonzero(text == ord(" "))
-    if blanks[0] == 0 or blanks[-1] == len(text) - 1:
-        return False
-    ends = (ord("\n"), ord(separator))
-    return not any((text[beside] == end).any() for beside in (blanks - 1, blanks + 1) for end in ends)
-
-
-def _is_text(piece: bytes) -> bool:
-    if piece.isascii():
-        return True
-    try:
-        piece.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return look_at_lines(table.path, records.begin, width, table.form.separator, words)
 
 
 def blank_lines(number: int) -> tuple[str, ...]:
@@ -389,6 +320,8 @@ class Codes:
         """Their names, found for all columns at once: one by one, a wide table takes seconds."""
         import polars as pl
 
+        if len(self.plain) == len(self.header):
+            return frozenset()
         begun = pl.all().filter(pl.all().str.starts_with("0"))
         found = self.texts.select(begun.str.contains(r"^0\d{2,}$").any()).row(0)
         return frozenset(name for name, codes in zip(self.header, found, strict=True) if codes) - self.plain
@@ -409,7 +342,7 @@ class Cells:
 
     def is_booleans(self) -> bool:
         """Whether every value is `true` or `false`."""
-        first = self.text.first(ignore_nulls=True)
+        first = self.text[0]
         if first is not None and first.lower() not in ("true", "false"):
             return False
         truths = self.text.str.to_lowercase().is_in(["true", "false"]).sum()
@@ -431,8 +364,8 @@ class Cells:
         elif kind == "boolean":
             values = (self.text.str.to_lowercase() == "true").cast(pl.Float64).to_numpy()
         else:
-            values = _objects(self.text)
-        spelling = _objects(self.text) if spelled and kind != "category" else None
+            values = self.objects
+        spelling = self.objects if spelled and kind != "category" else None
         return Column(self.name, kind, values, spelling=spelling, marks=marks)
 
     @cached_property
@@ -442,15 +375,17 @@ class Cells:
     def _no_numbers(self) -> NoReturn:
         raise ValueError(f"not all values of {self.name!r} are numbers")
 
-
-def _objects(text: polars.Series) -> NDArray[Any]:
-    """The texts, None where there is none; equal ones share an object where few are different, and cost little."""
-    if len(text) <= _SOME or text.head(_SOME).n_unique() > _SOME // 2:
-        return text.to_numpy()
-    coded = text.to_arrow().dictionary_encode()
-    levels = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
-    chosen: NDArray[Any] = levels[coded.indices.fill_null(len(levels) - 1).to_numpy(zero_copy_only=False)]
-    return chosen
+    @cached_property
+    def objects(self) -> NDArray[Any]:
+        """The texts, None where there is none; equal ones share an object where few are different, and cost little."""
+        text = self.text
+        if len(text) <= _SOME or text[:_SOME].n_unique() > _SOME // 2:
+            return text.to_numpy()
+        coded = text.to_arrow().dictionary_encode()
+        levels = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
+        codes = coded.indices.fill_null(len(levels) - 1) if coded.null_count else coded.indices
+        chosen: NDArray[Any] = levels[codes.to_numpy(zero_copy_only=False)]
+        return chosen
 
 
 _SOME = 4096

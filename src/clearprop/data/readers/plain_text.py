@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import codecs
+import csv
 import gzip
 import io
 import lzma
@@ -14,12 +15,15 @@ import tempfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from clearprop.data.columns import quantity
 from clearprop.data.readers.excel_file import write_excel_as_csv
@@ -355,3 +359,124 @@ def _rewrite(
     if encoding not in ("utf-8", "utf-8-sig"):
         notes.insert(0, f"the text is read as {encoding} (--encoding says another)")
     return tuple(notes), blanked - above
+
+
+# ----------------------------------------------------------------------------- files in which each line is a row
+class RegularRows(NamedTuple):
+    """The number of rows in a file where each line below the header is one, and what no cell of it is.
+
+    `bare`: no cell has blanks around it; `told`: none is a word for a missing value, but for those that hold nothing;
+    `uncoded`: none begins like a code, with 0 and a digit.
+    """
+
+    number: int
+    bare: bool = True
+    told: bool = True
+    uncoded: bool = True
+
+
+NOTHING_KNOWN = RegularRows(0, bare=False, told=False, uncoded=False)
+
+
+def look_at_lines(path: Path, line: int, width: int, separator: str, words: Sequence[str]) -> RegularRows | None:
+    """What the lines of a file from one on are, if each is `width` cells and cannot be read otherwise; else None.
+
+    `words` stand for missing values.
+    """
+    found, short = RegularRows(0), _first_bytes(words)
+    for piece in pieces_of_lines(path, byte_of_line(path, line), 1 << 18):
+        cells = _cells_in(piece, separator, width)
+        if cells is None:
+            return None
+        starts, ends = cells
+        text = np.frombuffer(piece + b"\n\n", np.uint8)
+        first, second = text[starts], text[starts + 1]
+        bare = found.bare and has_bare_cells(piece, separator)
+        told = bare and found.told and not short[first, np.minimum(ends - starts, short.shape[1] - 1)].any()
+        digits = (first == ord("0")) & (second >= ord("0")) & (second <= ord("9"))
+        uncoded = bare and found.uncoded and not digits.any()
+        found = RegularRows(found.number + len(starts) // width, bare, told, uncoded)
+    return found if found.number else None
+
+
+def _first_bytes(words: Sequence[str]) -> NDArray[np.bool_]:
+    """Whether some word begins with a byte and has so many, `(bytes, lengths)`; the last length is of no word."""
+    written = [word.encode() for word in words if word]
+    found = np.zeros((256, max(map(len, written), default=0) + 2), dtype=bool)
+    for word in written:
+        found[word[0], len(word)] = True
+    return found
+
+
+def byte_of_line(path: Path, line: int) -> int:
+    """The byte with which a line begins; the first line is 1."""
+    with path.open("rb") as file:
+        if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+            file.seek(0)
+        for _ in range(line - 1):
+            file.readline()
+        return file.tell()
+
+
+def pieces_of_lines(path: Path, begin: int, size: int, end: int | None = None) -> Iterator[bytes]:
+    """The bytes of a file in pieces of about `size` that end where a line does; a line begins with number `begin`.
+
+    `end` is where one of these pieces ends; by default the file.
+    """
+    with path.open("rb") as file:
+        file.seek(begin)
+        while (end is None or file.tell() < end) and (piece := file.read(size)):
+            piece += b"" if piece.endswith(b"\n") else file.readline(LONGEST_LINE)
+            yield piece
+
+
+def _cells_in(piece: bytes, separator: str, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+    """Where the cells of lines begin and end, if each is `width` of them in UTF-8 and nothing could be read otherwise.
+
+    None where there is a quote, a line that ends otherwise than in a line feed, or one longer than a field may be.
+    """
+    if b'"' in piece or (b"\r" in piece and piece.count(b"\r") != piece.count(b"\r\n")) or not _is_text(piece):
+        return None
+    text = np.frombuffer(piece, np.uint8)
+    lines = np.flatnonzero(text == ord("\n"))
+    if not piece.endswith(b"\n"):
+        lines = np.append(lines, len(text))
+    signs = np.flatnonzero(text == ord(separator))
+    if len(signs) != (width - 1) * len(lines) or np.diff(lines, prepend=-1).max() > csv.field_size_limit():
+        return None
+    by_line = signs.reshape(len(lines), width - 1)
+    if not ((by_line[:, -1] < lines).all() and (by_line[1:, 0] > lines[:-1]).all()):
+        return None
+    ends = np.concatenate([by_line, lines[:, None]], axis=1).reshape(-1)
+    return np.concatenate([[0], ends[:-1] + 1]), ends
+
+
+_OTHER_BLANKS = (b"\t", b"\v", b"\f", b"\r")
+
+
+def has_bare_cells(piece: bytes, separator: str) -> bool:
+    r"""Whether lines of ASCII without quotes surely have no blank before or behind a cell.
+
+    >>> has_bare_cells(b"1,dark blue\n2,red\n", ","), has_bare_cells(b"1, blue\n", ",")
+    (True, False)
+    """
+    if not piece.isascii() or any(blank in piece for blank in _OTHER_BLANKS):
+        return False
+    if b" " not in piece:
+        return True
+    text = np.frombuffer(piece, np.uint8)
+    blanks = np.flatnonzero(text == ord(" "))
+    if blanks[0] == 0 or blanks[-1] == len(text) - 1:
+        return False
+    ends = (ord("\n"), ord(separator))
+    return not any((text[beside] == end).any() for beside in (blanks - 1, blanks + 1) for end in ends)
+
+
+def _is_text(piece: bytes) -> bool:
+    if piece.isascii():
+        return True
+    try:
+        piece.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

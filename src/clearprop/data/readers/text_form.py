@@ -251,6 +251,8 @@ _WIDE |= {zero + k: str(k) for zero in (0xFF10, 0x0660, 0x06F0, 0x0966) for k in
 
 _NUMERIC = re.compile(r"\d|inf|nan", re.IGNORECASE)
 """What every text has that is a number."""
+_NOT_NUMERIC = re.compile(r"/|:.*:|\d-\d")
+"""What none of them has."""
 _FEW = 64
 
 
@@ -276,13 +278,15 @@ class NumberForm:
 
         if self.decimal == ".":
             plain = text.cast(pl.Float64, strict=False)
+            if plain.null_count() == text.null_count():
+                return plain, True
         else:
             plain = pl.repeat(None, len(text), dtype=pl.Float64, eager=True)
         marked = (plain.is_null() & text.is_not_null()).arg_true()
         if not len(marked):
-            return plain, True
+            return plain, False
         texts = text.gather(marked)
-        if not _NUMERIC.search(texts[0]):
+        if not _NUMERIC.search(texts[0]) or _NOT_NUMERIC.search(texts[0]):
             return None
         for some in (texts.head(_FEW), texts):  # most columns of words show in the first that they are some
             found = self._without_marks(some).cast(pl.Float64, strict=False)

@@ -18,15 +18,13 @@ from clearprop.data.readers.csv_file import (
     Cells,
     CsvFile,
     Records,
-    RegularRows,
     blank_lines,
-    byte_of_line,
     no_rows_error,
-    pieces_of_lines,
     place_of,
     regular_rows,
 )
 from clearprop.data.readers.formats import CSV, FileForm, table_parts
+from clearprop.data.readers.plain_text import NOTHING_KNOWN, RegularRows, byte_of_line, pieces_of_lines
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import file_form
 from clearprop.data.readers.text_form import Evidence, NumberForm
@@ -68,7 +66,8 @@ class TextValues:
     @property
     def missing(self) -> NDArray[np.bool_]:
         """Where no value is."""
-        return np.asarray(self.cells.text.is_null().to_numpy(), dtype=bool)
+        text = self.cells.text
+        return np.asarray(text.is_null().to_numpy()) if text.null_count() else np.zeros(len(text), dtype=bool)
 
     @property
     def kind(self) -> ColumnKind:
@@ -192,6 +191,11 @@ class _Csv:
             self.names = records.header
         self._looked: tuple[RegularRows | None] | None = None
 
+    @property
+    def _known(self) -> RegularRows:
+        """What is known of all cells."""
+        return NOTHING_KNOWN if self._looked is None or self._looked[0] is None else self._looked[0]
+
     def _regular(self, records: Records) -> RegularRows | None:
         """The rows, where each line is one: looked for once, since a file that changes between passes is refused."""
         if self._looked is None:
@@ -244,7 +248,7 @@ class _Csv:
             blank += len(kept) - rows
             if rows:
                 place = partial(place_of, self.source, starts[kept] - self.table.plain.shift)
-                cells = self.table.cells(texts, self.names, target)
+                cells = self.table.cells(texts, self.names, target, self._known)
                 columns = {
                     c.name: TextValues(c, c.name == target or c.name in self.table.reading.spelled)
                     for c in cells
@@ -276,12 +280,11 @@ class _Csv:
     def _regular_texts(self, records: Records, part: RowRange, budget: Budget) -> Iterator[_Texts]:
         """The texts of rows where every line is one."""
         head, line, byte = _heading(records).encode(), part.begin.line, part.begin.byte
-        regular = self._regular(records)
-        bare = regular is not None and regular.bare
+        self._regular(records)
         end = None if part.end is None else part.end.byte
         for piece in pieces_of_lines(self.table.path, byte, budget.text, end):
             kept = np.ones(piece.count(b"\n") + (not piece.endswith(b"\n")), np.bool_)
-            texts = self.table.texts(head + piece, records.header, kept, headed=True, bare=bare)
+            texts = self.table.texts(head + piece, records.header, kept, True, self._known)
             yield np.arange(line, line + len(kept)), kept, texts, byte
             line, byte = line + len(kept), byte + len(piece)
 

@@ -51,7 +51,7 @@ from clearprop.data.slips import (
     mixed_column,
     mixed_times,
     require_one_unit,
-    shows_number,
+    show_numbers,
     words_among,
 )
 from clearprop.data.streaming.blocks import Mark, RowRange, UnchangingFile, Values, texts_in
@@ -318,7 +318,8 @@ class _ColumnScan:
         if "<" in self.asked and self.asked not in self.strange:
             lost = next((i for i, t in enumerate(values) if t is not None and t not in levels_in(self.asked)), None)
             self.strange |= {} if lost is None else {self.asked: (values[lost], where(lost))}
-        strange = {text: number for text, number in counts.items() if not shows_number(text)}
+        shown = show_numbers([*counts])
+        strange = {text: number for (text, number), fits in zip(counts.items(), shown, strict=True) if not fits}
         self.numbers += counts.total() - sum(strange.values())
         self.slips += sum(strange.values())
         if self.is_target and self.opening is None:

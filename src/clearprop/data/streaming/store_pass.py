@@ -133,7 +133,7 @@ def _stored_values(
     if facts.kind == "boolean" and column.spelling is not None:
         codes = {key: code for text, code in codes.items() for key in {text, *_spellings(keys, text)}}
     try:
-        return np.fromiter((codes[key] for key in keys.tolist()), np.float64, len(keys))
+        return np.fromiter(map(codes.__getitem__, keys.tolist()), np.float64, len(keys))
     except KeyError:
         return None
 
@@ -148,11 +148,11 @@ def _as_facts_say(values: Values, facts: ColumnFacts) -> Column | None:
         return None
     texts = texts_in(values)
     if facts.kind == "boolean":
-        fit = all(text is None or text.lower() in TRUTHS for text in texts)
+        fit = all(text is None or text.lower() in TRUTHS for text in set(texts.tolist()))
         return as_boolean(Column(facts.name, "category", texts), lambda *_: "") if fit else None
     seconds = seconds_of(texts, facts.use)
-    known = np.array([text is not None for text in texts])
-    return None if (np.isnan(seconds) & known).any() else Column(facts.name, "time", seconds)
+    fit = not np.isnan(seconds[texts != None]).any()  # noqa: E711 - each text
+    return Column(facts.name, "time", seconds) if fit else None
 
 
 def _spellings(keys: NDArray[Any], text: object) -> set[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import ColumnFacts
-from clearprop.data.columns import Numbers, summarise
+from clearprop.data.columns import Chunks, Numbers, summarise
 from clearprop.data.encodings import Encoding, fit_classes, fit_number, fit_number_target, fit_texts
 from clearprop.data.joint_target import Target
 from clearprop.data.kinds.time_encoding import fit_time
@@ -135,10 +135,8 @@ def _encoding(held: ColumnStore, division: Division, k: int, facts: ColumnFacts,
 
 
 def _time_encoding(held: ColumnStore, division: Division, k: int, facts: ColumnFacts, budget: Budget) -> Encoding:
-    def present() -> Iterator[NDArray[np.float64]]:
-        return (values[~np.isnan(values)] for values in _training_values(held, division, k, budget))
-
-    number = sum(len(values) for values in present())
+    present = _present(held, division, k, budget)
+    number = sum(map(len, present()))
     return fit_time(facts.name, facts.use, present, division.sizes[TRAIN] - number)
 
 
@@ -170,13 +168,28 @@ def _training_values(held: ColumnStore, division: Division, k: int, budget: Budg
         yield values[division.parts.get(first, first + len(values)) == TRAIN]
 
 
-def _summary(held: ColumnStore, division: Division, k: int, budget: Budget) -> tuple[Numbers, int]:
-    """The training values of a column that are there, summed up, and the number of those that are missing."""
+_BYTES_MEASURED = 32
+"""Bytes per value that is measured in memory: itself, and what is made of it."""
 
-    def present() -> Iterator[NDArray[np.float64]]:
+
+def _present(held: ColumnStore, division: Division, k: int, budget: Budget) -> Chunks:
+    """The values of a column in the training part that are there.
+
+    Where there is memory for all of them they are read once, and their median is found at once.
+    """
+
+    def chunks() -> Iterator[NDArray[np.float64]]:
         return (values[~np.isnan(values)] for values in _training_values(held, division, k, budget))
 
-    numbers = summarise(present)
+    if _BYTES_MEASURED * held.found.rows > budget.usable // 2:
+        return chunks
+    together = np.concatenate([*chunks()])
+    return lambda: [together]
+
+
+def _summary(held: ColumnStore, division: Division, k: int, budget: Budget) -> tuple[Numbers, int]:
+    """The training values of a column that are there, summed up, and the number of those that are missing."""
+    numbers = summarise(_present(held, division, k, budget))
     return numbers, division.sizes[TRAIN] - numbers.count
 
 
