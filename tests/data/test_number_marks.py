@@ -82,6 +82,11 @@ def test_a_web_log_has_no_header(tmp_path, capsys):
     (tmp_path / "d.csv").write_text("1,1,0.5\n1,2,3\n")
     assert main(["train", str(tmp_path / "d.csv"), "--header", "yes"]) == 2
     assert "--header no if this is a row of values" in capsys.readouterr().err
+    (tmp_path / "e.csv").write_text("1999,0\n" + "".join(f"{k},{2 * k}\n" for k in range(40)))
+    for words in (("--no-header",), ("--header", "no")):
+        out = ("--epochs", "1", "--out", str(tmp_path / words[-1]))
+        assert main(["train", str(tmp_path / "e.csv"), *out, *words]) == 0
+        assert "the target is 'column 2'" in capsys.readouterr().out
 
 
 def test_the_first_member_is_encoded_once(tmp_path):

@@ -8,7 +8,7 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -154,10 +154,14 @@ def _start(
         typer.echo(context.get_help())
 
 
+_SHORT: Mapping[str, tuple[str, ...]] = {"--no-header": ("--header", "no")}
+"""Words that stand for an option with its value."""
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command line (default: that of the process); the exit code.  A mistake is one message on stderr."""
     _open_streams()
-    given = sys.argv[1:] if args is None else list(args)
+    given = [part for word in (sys.argv[1:] if args is None else args) for part in _SHORT.get(word, (word,))]
     try:
         asked = given[:1] if given[:1] and given[0] in COMMANDS else COMMANDS  # start-up time: most need one command
         with without_collector():

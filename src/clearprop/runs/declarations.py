@@ -155,7 +155,7 @@ class DataSettings:
     )
     header: str | None = data_setting(
         None,
-        "Whether the first line holds names: auto (the default), yes or no.",
+        "Whether the first line holds names: auto (the default), yes or no (or --no-header).",
         "auto, yes or no",
         "no",
         metavar="WORD",
