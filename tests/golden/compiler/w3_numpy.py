@@ -132,4 +132,5 @@ def power(a, b):
     halves = False if type(b) in (int, float) or y.dtype.kind != "f" else np.equal(b, 0.5)
     if not np.any(halves):
         return y
-    return np.where(halves & (np.isneginf(a) | np.equal(a, 0)), np.abs(a).astype(y.dtype), y)[()]
+    base = np.asarray(a, y.dtype)
+    return np.where(halves & (np.isneginf(base) | (base == 0)), np.abs(base), y)[()]
