@@ -61,6 +61,7 @@ def test_numbers_are_learned_of_sequences_of_one_length(command):
 
 
 X, Y, LENGTHS = sequences(20)
+ONE_ARRAY = "numpy.savez(file, x=x, y=y, lengths=lengths) of all sequences: --split takes a part of them for the test"
 MESSAGES = {
     "no sequences": (
         {"x": X.reshape(20, -1), "y": Y}, ("--model", "gru"), "these data are no sequences",
@@ -74,6 +75,15 @@ MESSAGES = {
     "too long": (
         {"x": X, "y": Y, "lengths": LENGTHS + STEPS}, ("--model", "gru"), "these are no lengths of the sequences in x",
         "numpy.savez(file, x=x, y=y, lengths=lengths), or without lengths where all have all steps"),
+    "lengths beside parts": (
+        {"x_train": X, "y_train": Y, "lengths": LENGTHS}, ("--model", "gru"),
+        "lengths of sequences stand beside what they cannot be lengths of", ONE_ARRAY),
+    "lengths of parts": (
+        {"x": X, "y": Y, "lengths_train": LENGTHS}, ("--model", "gru"),
+        "lengths of sequences stand beside what they cannot be lengths of", ONE_ARRAY),
+    "lengths of rows": (
+        {"x": X.reshape(20, -1), "y": Y, "lengths": LENGTHS}, (),
+        "lengths of sequences stand beside what they cannot be lengths of", ONE_ARRAY),
     "pieces": (
         {"x": X, "y": Y}, ("--model", "lstm", "--pieces", "4"), "these settings do not suit --model lstm",
         "--hidden 64"),

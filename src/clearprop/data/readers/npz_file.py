@@ -94,11 +94,25 @@ def _wanted_names(present: list[str], source: str) -> list[str]:
     for names in (["x", "y", "lengths"], ["x_train", "y_train", "x_test", "y_test"]):
         if names[0] in present:
             found = [name for name in names if name in present]
+            unread = [name for name in present if name.startswith("lengths") and name not in found]
+            if unread:
+                raise lengths_error(f"{', '.join(unread)} beside {names[0]}", source)
             if ("x_test" in found) == ("y_test" in found):
                 return found
     if present and not {"x", "y", "x_train", "y_train", "x_test", "y_test"} & set(present):
         return present  # columns
     raise _lacking_error(present, source)
+
+
+def lengths_error(got: str, source: str) -> DataError:
+    """Of lengths that would not be read: steps that fill sequences up would be learned as if they were there."""
+    return DataError(
+        "lengths of sequences stand beside what they cannot be lengths of",
+        expected="x of shape (sequences, steps, features) with y and lengths, one for each sequence",
+        got=got,
+        where=source,
+        try_="numpy.savez(file, x=x, y=y, lengths=lengths) of all sequences: --split takes a part of them for the test",
+    )
 
 
 def _lacking_error(present: list[str], source: str) -> DataError:

@@ -41,7 +41,7 @@ from clearprop.data.readers.formats import (
 )
 from clearprop.data.readers.frame_columns import frame_columns
 from clearprop.data.readers.frame_kinds import frame_error, is_frame, known_frame
-from clearprop.data.readers.npz_file import read_npz, values_in_npz
+from clearprop.data.readers.npz_file import lengths_error, read_npz, values_in_npz
 from clearprop.data.readers.plain_text import plain_text
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.spirals import spirals
@@ -400,7 +400,9 @@ def _target_column(value: Any, rows: int, source: str) -> Column:
 
 def _read_npz(arrays: dict[str, NDArray[Any]], source: str) -> Frame:
     if "x" in arrays:
-        if arrays["x"].ndim == 3 and "lengths" in arrays:
+        if "lengths" in arrays and arrays["x"].ndim != 3:
+            raise lengths_error(f"x of shape {arrays['x'].shape}", source)
+        if "lengths" in arrays:
             from clearprop.data.readers.sequence_arrays import read_sequences  # start-up time: few data are sequences
 
             return read_sequences(
