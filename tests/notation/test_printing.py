@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from clearprop.notation import Call, Name, Number, mathml, number_tex, number_text, numpy_source, tex, text
@@ -88,7 +88,11 @@ def _same(found, wanted):
 @given(EXPRESSIONS)
 def test_numpy_source_means_the_expression(e):
     with np.errstate(all="ignore"):
-        _same(eval(numpy_source(e), {"np": np, **HELPERS}, {n: np.float64(v) for n, v in POINT.items()}), _value(e))
+        try:
+            found = eval(numpy_source(e), {"np": np, **HELPERS}, {n: np.float64(v) for n, v in POINT.items()})
+        except ZeroDivisionError:  # Python divides numbers alone, and refuses where NumPy has an infinity
+            reject()
+        _same(found, _value(e))
 
 
 @given(EXPRESSIONS)

@@ -68,8 +68,9 @@ class TabularClassifier(ScoresRows, ClassifierMixin, Tabular):  # type: ignore[m
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The class of each row, (rows,)."""
+        shares = self.predict_proba(X)
         in_order = np.argsort(self._outputs)  # as the network has the classes
-        return np.asarray(self.classes_[in_order][chosen_by(self.predict_proba(X)[:, in_order], self.run_.choice)])
+        return np.asarray(self.classes_[in_order][chosen_by(shares[:, in_order], self.run_.choice)])
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """The probability of each class, (rows, classes), in the order of `classes_`."""

@@ -15,6 +15,7 @@ from clearprop import nn, optim
 from clearprop.data.parts import rows_in
 from clearprop.data.readers.reading import Reading, reading_words
 from clearprop.data.readers.sources import is_table
+from clearprop.data.target_transforms import TRANSFORMS
 from clearprop.data.training_data import Prepared, prepare
 from clearprop.distributed import World, join_world
 from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
@@ -225,6 +226,8 @@ def fit(
     reading = reading if before is None else as_in_training(reading, RunFolder(before))
     if not isinstance(task, str):
         raise unknown_name("task", task, ("auto", "classification", "regression"), user_line())
+    if not isinstance(target_transform, str):
+        raise unknown_name("target transform", str(target_transform), TRANSFORMS, "target_transform")
     goal = reading_words(target=target)["target"]
 
     def read(transform: str) -> Prepared:
@@ -232,7 +235,7 @@ def fit(
         words = goal, task_under(task, loss), chosen, weight
         return prepare(data, validation, test, seed, *words, dtype=_floats_of(model))
 
-    to_choose = isinstance(target_transform, str) and target_transform == AUTO and is_table(data)
+    to_choose = target_transform == AUTO and is_table(data)
     prepared = read("none" if to_choose else target_transform)
     usual = _suitable_metrics(prepared, before, loss) if metrics is None else metrics
     measures = find_metrics(chosen_among(usual, metric))
