@@ -50,7 +50,7 @@ RIGHT = {
     "nn.Increasing": (3,),
     "nn.MultiHeadAttention": (4, 2), "nn.TransformerBlock": (4, 2), "nn.causal_mask": (3,), "nn.rotary": (SEQUENCE,),
     "nn.length_mask": ([1, 2], 3), "nn.GroupNorm": (2, 4), "nn.InstanceNorm": (4,), "nn.RMSNorm": (3,),
-    "nn.WeightNorm": (nn.Dense(3, 2),), "nn.Residual": ("relu",), "nn.Parallel": ("relu",),
+    "nn.WeightNorm": (nn.Dense(3, 2),), "nn.Residual": ("relu",), "nn.Parallel": ("relu",), "nn.Masked": ("relu",),
     "nn.Ensemble": (["relu", "tanh"],),
     "nn.SwiGLU": (3, 4), "nn.GLU": (), "nn.Dropout2d": (0.1,), "nn.RandomCrop": (2,),
     "nn.Augment": (lambda key, x: x,),
