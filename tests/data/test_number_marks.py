@@ -33,7 +33,10 @@ def table(tmp_path, **columns):
 )
 def test_each_text_is_the_number_that_is_meant(decimal, texts, numbers):
     form = NumberForm(decimal, "." if decimal == "," else ",")
-    assert form.numbers(pl.Series(texts)).to_list() == numbers
+    found = [form.read(pl.Series([text])) for text in texts]
+    assert [None if one is None else one[0].item() for one in found] == numbers
+    together = form.read(pl.Series(texts))
+    assert (None if together is None else together[0].to_list()) == (None if None in numbers else numbers)
 
 
 @pytest.mark.parametrize(
