@@ -378,13 +378,15 @@ class Cells:
     @cached_property
     def objects(self) -> NDArray[Any]:
         """The texts, None where there is none; equal ones share an object where few are different, and cost little."""
+        import polars as pl
+
         text = self.text
         if len(text) <= _SOME or text[:_SOME].n_unique() > _SOME // 2:
             return text.to_numpy()
-        coded = text.to_arrow().dictionary_encode()
-        levels = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
-        codes = coded.indices.fill_null(len(levels) - 1) if coded.null_count else coded.indices
-        chosen: NDArray[Any] = levels[codes.to_numpy(zero_copy_only=False)]
+        levels = text.drop_nulls().unique()  # not by pyarrow, which is as large as the memory of a streamed table
+        numbers = pl.Series(range(len(levels)), dtype=pl.Int64)
+        codes = text.replace_strict(levels, numbers, default=len(levels), return_dtype=pl.Int64)
+        chosen: NDArray[Any] = np.array([*levels.to_list(), None], dtype=object)[codes.to_numpy()]
         return chosen
 
 
