@@ -8,6 +8,7 @@ import pytest
 import clearprop as cl
 
 ARGUMENTS = [(4, 3), (4,), (), (2,), (2, 4), (4, 2, 3), (4, 2)]
+OF_LAYERS = {"Masked": [(cl.nn.MeanOverSteps(),), (cl.nn.LSTM(3, 2, rng=0), cl.nn.MeanOverSteps())]}
 MODES = {"Upsample": {"mode": "linear"}, "AdaptivePool": {"mode": "max"}}
 SHAPES = [(2, 4), (2, 5, 4), (2, 6, 6, 4)]
 DTYPES = ["bool", "uint8", "int8", "uint16", "int32", "int64", "uint64"]
@@ -34,7 +35,7 @@ LAYERS = sorted(
 
 def made(name):
     """The layer, with the first arguments that it takes, in its forms."""
-    for arguments in ARGUMENTS:
+    for arguments in OF_LAYERS.get(name, ARGUMENTS):
         for options in ({}, MODES.get(name)):
             if options is not None:
                 try:
