@@ -133,7 +133,7 @@ def try_all(kind, whole, run, tmp_path, chosen):
 
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("kind", COMMANDS)
-def test_damaged_folders(kind, whole, command, tmp_path):  # noqa: F811
+def test_damaged_folders(kind, whole, command, tmp_path):  # noqa: F811 - a fixture
     """A few of all, spread over files, damages and commands."""
     assert try_all(kind, whole, command, tmp_path, lambda number: number % 311 == 7)
 
@@ -142,6 +142,6 @@ def test_damaged_folders(kind, whole, command, tmp_path):  # noqa: F811
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("block", range(8))
 @pytest.mark.parametrize("kind", COMMANDS)
-def test_all_damaged_folders(kind, block, whole, command, tmp_path, record_property):  # noqa: F811
+def test_all_damaged_folders(kind, block, whole, command, tmp_path, record_property):  # noqa: F811 - a fixture
     tried = try_all(kind, whole, command, tmp_path, lambda number: number % 8 == block)
     record_property("tried", f"{tried} commands on a damaged {kind}")
