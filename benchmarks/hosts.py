@@ -76,6 +76,8 @@ class Hosts:
         peer = ("peer", "name", CARD.format(2), "netns", second)
         _call("ip", "-n", first, "link", "add", CARD.format(1), "type", "veth", *peer)
         for number, name in enumerate(self.names, 1):
+            # no address of IPv6, which takes a second to be of use, and which UCX would try
+            _call("ip", "-n", name, "link", "set", CARD.format(number), "addrgenmode", "none")
             _call("ip", "-n", name, "addr", "add", f"{ADDRESS.format(number)}/24", "dev", CARD.format(number))
             _call("ip", "-n", name, "link", "set", "lo", "up")
             self.mend(number)
