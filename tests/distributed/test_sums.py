@@ -31,6 +31,8 @@ for dtype in ("float32", "float64"):
             add_exactly(world.comm, wanted)
             found = world.add(own, "exact")
             assert found.dtype == dtype and found.tobytes() == wanted.tobytes()
+        if found is not own:  # another training is given the same memory
+            assert not world.vector(count, dtype).any()
 if world.rank == 0:
     print("in memory of its own" if found is own else "in shared memory")
 """

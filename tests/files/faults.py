@@ -9,6 +9,7 @@ import errno
 import io
 import os
 import signal
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -113,3 +114,21 @@ def faults(monkeypatch, disk):
         for name in CHANGING:
             patch.setattr(os, name, counted(name))
         yield disk
+
+
+def killed_at(monkeypatch, disk, act, folder):
+    """How a child ends that does `act(folder)` on such a disk: 0, or killed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads that wait for the disk hold nothing here
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            with faults(monkeypatch, disk):
+                act(folder)
+            code = 0
+        finally:
+            os._exit(code)
+    status = os.waitpid(child, 0)[1]
+    assert status == 0 or os.WTERMSIG(status) == signal.SIGKILL
+    return status

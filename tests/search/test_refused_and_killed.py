@@ -1,9 +1,6 @@
 """Ensembles, folds and sweeps on a disk that refuses any write, or killed at any: one error, and the folder goes on."""
 
-import os
 import shutil
-import signal
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,7 +8,7 @@ import pytest
 import clearprop as cl
 from clearprop.search.cross_validation import conduct_folds, holds_folds, plan_folds_again
 from clearprop.search.members import Extent, conduct_ensemble, plan_again
-from tests.files.faults import BROKEN, FULL, READ_ONLY, Disk, Killer, faults, numbers_to_refuse
+from tests.files.faults import BROKEN, FULL, READ_ONLY, Disk, Killer, faults, killed_at, numbers_to_refuse
 from tests.train.test_refused_writes import is_whole
 
 SETTINGS = {"epochs": 2, "hidden": (4,), "batch_size": 40, "lr": 0.05, "seed": 1}
@@ -123,21 +120,3 @@ def test_killed_at_any_write_the_folder_is_not_there_or_goes_on(door, step, tmp_
         runs.mkdir()
         assert killed_at(monkeypatch, Killer(runs, at), act, folder) != 0, f"write {at}"
         require_whole(act, folder, want, f"write {at}")
-
-
-def killed_at(monkeypatch, disk, act, folder):
-    """How a child ends that trains on such a disk: 0, or killed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads that wait for the disk hold nothing here
-        child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            with faults(monkeypatch, disk):
-                act(folder)
-            code = 0
-        finally:
-            os._exit(code)
-    status = os.waitpid(child, 0)[1]
-    assert status == 0 or os.WTERMSIG(status) == signal.SIGKILL
-    return status

@@ -1,15 +1,12 @@
 """A disk that fills, turns read-only or breaks at any write: one error of ours, exit 2, and nothing lost."""
 
 import itertools
-import os
 import shutil
-import signal
-import warnings
 
 import pytest
 
 import clearprop as cl
-from tests.files.faults import BROKEN, FULL, READ_ONLY, Disk, Killer, faults, numbers_to_refuse
+from tests.files.faults import BROKEN, FULL, READ_ONLY, Disk, Killer, faults, killed_at, numbers_to_refuse
 from tests.train import killed
 from tests.train.conftest import bits
 
@@ -94,11 +91,12 @@ def test_a_training_that_is_killed_at_any_write_is_not_there_or_goes_on(
     if before:
         killed.train(out=kept, epochs=before)
     want = killed.train(epochs=2)
+    started = lambda folder: killed.train(**{"resume" if before else "out": folder}, epochs=2)
     for at in itertools.count(1, step):
         shutil.rmtree(runs, ignore_errors=True)
         if before:
             shutil.copytree(kept, folder)
-        if killed_at(monkeypatch, Killer(runs, at), before, folder) == 0:
+        if killed_at(monkeypatch, Killer(runs, at), started, folder) == 0:
             break
         assert not folder.exists() or (folder / "config.json").exists(), f"write {at}: neither empty nor a run"
         run = killed.train(**{"resume" if folder.exists() else "out": folder}, epochs=2)
@@ -107,21 +105,3 @@ def test_a_training_that_is_killed_at_any_write_is_not_there_or_goes_on(
         assert not [p for p in tmp_path.rglob(".*") if "partial" in p.name], f"write {at}"
     assert at > 30
     record_property("tried", f"{(at - 1) // step} kills")
-
-
-def killed_at(monkeypatch, disk, before, folder):
-    """How a child ends that trains on such a disk: 0, or killed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads that wait for the disk hold nothing here
-        child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            with faults(monkeypatch, disk):
-                killed.train(**{"resume" if before else "out": folder}, epochs=2)
-            code = 0
-        finally:
-            os._exit(code)
-    status = os.waitpid(child, 0)[1]
-    assert status == 0 or os.WTERMSIG(status) == signal.SIGKILL
-    return status

@@ -80,7 +80,6 @@ class SharedVectors:
         self.own: NDArray[Any] = rows[comm.Get_rank()]
         self._total: NDArray[Any] = rows[ranks]
         self._parts, self._sum = [row[mine] for row in rows[:ranks]], self._total[mine]
-        self.own[...] = 0
         self._window.Lock_all(MPI.MODE_NOCHECK)
 
     def add(self) -> NDArray[Any]:

@@ -149,7 +149,9 @@ class World:
                     warn_user(f"gradients are sent, not shared: {SHARED_MEMORY} has no room for {needed:,} bytes")
                 return np.zeros(count, kind)
             self._shared[count, kind] = SharedVectors(self.machine.comm, count, kind)
-        return self._shared[count, kind].own
+        own = self._shared[count, kind].own
+        own[...] = 0  # a training before may have left its own
+        return own
 
     def add(self, vector: NDArray[Any], how: str) -> NDArray[Any]:
         """The sum of `vector` over all ranks, of which all have the same bits, until the next sum.

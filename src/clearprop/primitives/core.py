@@ -23,7 +23,7 @@ from clearprop.primitives.callables import (
 )
 from clearprop.primitives.registration import enter
 from clearprop.program.facts import Facts
-from clearprop.program.ir import STACK, Var, belongs_to_trace, builder, builder_of_now, rank_of, trace
+from clearprop.program.ir import STACK, Var, belongs_to_trace, builder, builder_of_now, is_array_now, rank_of, trace
 from clearprop.program.operands import (
     admit_operands,
     complex_operands,
@@ -432,9 +432,9 @@ class Primitive:
             return g, y  # a number meets every element as it is
         axes = params.get("axis", (-1,))
         shape = tuple(1 if i - len(x.shape) in axes else n for i, n in enumerate(x.shape))
-        if type(g) is np.ndarray and (y is None or type(y) is np.ndarray) and not STACK.builders:
+        if is_array_now(g) and (y is None or is_array_now(y)):
             return g.reshape(shape), y if y is None else y.reshape(shape)
-        return tuple(v if v is None else REGISTRY["reshape"](v, shape=shape) for v in (g, y))  # type: ignore[return-value]  # two
+        return REGISTRY["reshape"](g, shape=shape), y if y is None else REGISTRY["reshape"](y, shape=shape)
 
     def batched(self, params: Mapping[str, Any], vmap: Callable[..., Any]) -> Primitive:
         """The composite for a batch of examples: body and rules, each mapped over the leading axis."""

@@ -54,7 +54,7 @@ class Settings(DataSettings):
 
     model: str = setting(
         "mlp",
-        "The network: mlp, dense layers; conv, convolutions for images; for text or sequences transformer, lstm, gru.",
+        "The network: mlp, dense layers; conv, for images; transformer, lstm, for text, sequences; gru, for sequences.",
         "mlp, conv, transformer, lstm or gru",
         "conv",
         panel=NETWORK,

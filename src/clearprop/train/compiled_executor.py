@@ -19,7 +19,7 @@ from clearprop.program.processes import process_lock
 from clearprop.program.values import Node, raw
 from clearprop.rules import random
 from clearprop.runs.state import State
-from clearprop.train.batches import ArrayFeed, Batching, Block, BlockFeed, Feed, drawn_order
+from clearprop.train.batches import ArrayFeed, Batching, Block, BlockFeed, Feed, quick_order
 from clearprop.train.executor import PAUSE_SECONDS, Ended, Executor, Pause, RunsAhead, add_batch, eager_executor
 from clearprop.train.sharded_executor import sharded_executor
 from clearprop.train.step import Step, identity_of
@@ -111,7 +111,7 @@ class _NativeEpochs:
         self.held = None  # until the end: an interrupt may come when the arrays have gone on
         stop = feed.count if last is None else min(last, feed.count)
         if state.batch < stop:
-            for block in feed.blocks(state.epoch, state.batch, self._order):
+            for block in feed.blocks(state.epoch, state.batch, quick_order):
                 state, paused = self._through(state, block, feed.batching, stop, pause)
                 if paused or state.batch >= stop:
                     break
@@ -141,11 +141,6 @@ class _NativeEpochs:
         if held is None or held.step != state.step:
             return False
         return held.model is state.model and held.optimizer is state.optimizer
-
-    def _order(self, key: Any, path: Sequence[int], n: int) -> NDArray[np.int64]:
-        """An order of rows, natively or by NumPy: the same integers."""
-        native = self.loop.order(key, path, n)
-        return drawn_order(key, path, n) if native is None else native
 
     def _through(self, state: State, block: Block, cut: Batching, stop: int, pause: Pause) -> tuple[State, bool]:
         """Take the state through the batches of a block, up to batch number `stop` of the epoch."""

@@ -10,11 +10,10 @@ from clearprop.data.image_shape import sequence_shape
 from clearprop.errors import ArgumentError
 from clearprop.rules import random
 from clearprop.runs.settings import Settings
+from clearprop.train.text_networks import block_size, heads_of
 
 FEW = 20_000
 """Below FEW sequences of the training part, batches are smaller and epochs more."""
-HEADS = 4
-"""The heads of each attention, where the size of a block can be divided so."""
 
 
 def network_for_sequences(settings: Settings, columns: Sequence[str], outputs: int, source: str) -> nn.Sequential:
@@ -62,21 +61,13 @@ def _cells(settings: Settings, features: int, key: Any) -> Iterator[Any]:
 
 def _blocks(settings: Settings, features: int, key: Any) -> Iterator[Any]:
     """Blocks of attention over features with positions, and the mean over the steps."""
-    size = settings.hidden[0]
-    if len(set(settings.hidden)) > 1 or size % 2:
-        raise ArgumentError(
-            "the blocks of a transformer have one size",
-            expected="--hidden with one even number for every block",
-            got=f"--hidden {','.join(map(str, settings.hidden))}",
-            where="--hidden",
-            try_="--hidden 64,64",
-        )
+    size = block_size(settings, "--hidden 64,64")
     yield nn.Dense(features, size, rng=random.fold_in(key, 0))
     yield nn.SinusoidalPositions(size)
     for i in range(len(settings.hidden)):
         yield nn.TransformerBlock(
             size,
-            HEADS if size % HEADS == 0 else 2,
+            heads_of(size),
             activation=settings.activation,
             dropout=settings.dropout,
             rng=random.fold_in(key, i + 1),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from clearprop.autodiff.trees import flatten, unflatten
-from clearprop.compiler import Compiled, numba_obstacle, warn_user
+from clearprop.compiler import Compiled, warn_user
 from clearprop.errors import DataError, TraceError
 from clearprop.program.processes import process_lock
 from clearprop.program.values import Node, raw
 from clearprop.rules import random
 from clearprop.runs.state import State
-from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, Picked, drawn_order
+from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, Picked, quick_order
 from clearprop.train.executor import PAUSE_SECONDS, Executor, Pause, add_batch
 from clearprop.train.shards import bounds, shares
 from clearprop.train.step import ShardTerms, Step
@@ -105,7 +105,7 @@ class _ShardedSteps:
         writes its state over the one before: whoever pauses gets a copy.
         """
         given, wanted, due = state, False, 0.0
-        for batch in self._agreed(feed.picked(state.epoch, state.batch, _order), feed):
+        for batch in self._agreed(feed.picked(state.epoch, state.batch, quick_order), feed):
             if state.batch == last:
                 return state, False
             state, told = self._advance(_copy_of(state) if state is given else state, batch, wanted)
@@ -169,16 +169,6 @@ class _ShardedSteps:
             self.buffers = [self.ranks.vector(size, dtype), *(np.zeros(size, dtype) for _ in range(levels - 1))]
         self.layout.write(found, shards.shares[s], self.buffers[depth])
         return self.buffers[depth]
-
-
-def _order(key: Any, path: Sequence[int], n: int) -> NDArray[np.int64]:
-    """An order of rows, natively or by NumPy: the same integers."""
-    found = None
-    if numba_obstacle() is None:
-        from clearprop.compiler.epoch_loop import NativeLoop  # start-up time: Numba
-
-        found = NativeLoop.order(key, path, n)
-    return drawn_order(key, path, n) if found is None else found
 
 
 def _copy_of(state: State) -> State:

@@ -34,7 +34,8 @@ def network_for_text(settings: Settings, words: int) -> nn.Sequential:
     return _transformer(settings, words) if settings.model == "transformer" else _lstm(settings, words)
 
 
-def _transformer(settings: Settings, words: int) -> nn.Sequential:
+def block_size(settings: Settings, example: str) -> int:
+    """The size of every block of a transformer.  Raises ArgumentError for several sizes, or an odd one."""
     size = settings.hidden[0]
     if len(set(settings.hidden)) > 1 or size % 2:
         raise ArgumentError(
@@ -42,13 +43,22 @@ def _transformer(settings: Settings, words: int) -> nn.Sequential:
             expected="--hidden with one even number for every block",
             got=f"--hidden {','.join(map(str, settings.hidden))}",
             where="--hidden",
-            try_="--hidden 128,128,128",
+            try_=example,
         )
-    heads = HEADS if size % HEADS == 0 else 2
+    return size
+
+
+def heads_of(size: int) -> int:
+    """The heads of each attention of blocks of a size."""
+    return HEADS if size % HEADS == 0 else 2
+
+
+def _transformer(settings: Settings, words: int) -> nn.Sequential:
+    size = block_size(settings, "--hidden 128,128,128")
     return nn.transformer(
         words,
         size=size,
-        heads=heads,
+        heads=heads_of(size),
         layers=len(settings.hidden),
         longest=settings.context,
         dropout=settings.dropout,

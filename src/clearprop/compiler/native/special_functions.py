@@ -1,8 +1,8 @@
 """Special functions inside kernels: SciPy's own code by address, and the tails that `rules` computes better.
 
-Float32 is computed in float64 and rounded.  What is put together of several
-is spelled here for a number as it is for arrays in `rules.on_demand.special_functions`, with the C library's exp and
-log, whose last bits may differ from NumPy's.
+Float32 is computed in float64 and rounded.  What is put together of several is spelled here for a number as it is for
+arrays in `rules.on_demand.special_functions`, with the C library's exp and log, whose last bits may differ from those
+of NumPy.
 """
 
 from __future__ import annotations
