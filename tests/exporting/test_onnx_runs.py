@@ -1,6 +1,7 @@
 """Runs and networks as ONNX files: raw columns in, the answers of the run out, by ONNX's reference implementation."""
 
 import csv
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -205,11 +206,12 @@ FORMS = [
     *("7:05 AM", "2021-01-01 00:10 UTC+01:00", " 2021-12-31 ", "2021-12-31T23:59:60,5", "5 may 2021", "1399-12"),
 ]
 """Dates and times in their forms, and some that do not exist."""
+NAMES_ZONE = re.compile(r":\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?|(?:GMT|UTC)(?:.\d)?)\s*$")
 
 
-def time_question(order):
+def time_question(order, zoned):
     """A model of a column of times, what it is given, and the features that are wanted: NaN where none are told."""
-    column = fit_time("when", order, lambda: [np.array([0.0, 1e9, 1.6e9])], 9)
+    column = fit_time("when", order, lambda: [np.array([0.0, 1e9, 1.6e9])], 9, zoned)
     builder = models.ModelBuilder()
     fitted = Preprocessing("regression", (column,), NumberTarget("y", 0.0, 1.0))
     (given,) = inputs_of(fitted, builder.graph)
@@ -219,15 +221,19 @@ def time_question(order):
     infos = [builder.graph.value_info(n, t) for n, t in zip(("when", "features"), types, strict=True)]
     texts = np.array([*FORMS, ""], dtype=object)
     seconds = seconds_of(texts, order)
+    if zoned is not None:
+        seconds[[bool(NAMES_ZONE.search(text)) != zoned for text in texts]] = np.nan
     wanted = column.encode(Column("when", "time", seconds), lambda *_: "", Findings()).T
     wanted[np.isnan(seconds) & (texts != "")] = np.nan
     return checked_model(builder.graph, infos[:1], infos[1:]), {"when": texts[:, None]}, wanted
 
 
-@pytest.mark.parametrize("order", ORDERS)
-def test_times_are_read_as_the_files_are(order):
-    model, given, wanted = time_question(order)
-    assert 0.2 < np.isnan(wanted).mean() < 0.8
+@pytest.mark.parametrize(
+    ("order", "zoned"), [*((order, None) for order in ORDERS), (ORDERS[0], True), (ORDERS[1], False)]
+)
+def test_times_are_read_as_the_files_are(order, zoned):
+    model, given, wanted = time_question(order, zoned)
+    assert 0.2 < np.isnan(wanted).mean() < (1 if zoned else 0.8)
     np.testing.assert_allclose(answers(model, given)["features"], wanted, atol=2e-6)
 
 

@@ -165,7 +165,7 @@ class ColumnFacts:
     target, and not named as identifiers are, it is only told whether it is 0, 1 or more.  `first` is a value that is
     there, `whole` says that all are whole numbers, `counts` that they count the rows; `spellings` in how many ways the
     values of a target are written (0: not known); `slip` is the first text that is no number, and where it stands.
-    `use` and `marks` are those of the column, and `asked` what the user says that it is.
+    `use`, `marks` and `zoned` are those of the column, and `asked` what the user says that it is.
     """
 
     name: str
@@ -181,6 +181,7 @@ class ColumnFacts:
     use: str = ""
     asked: str = ""
     marks: frozenset[str] = frozenset()
+    zoned: bool | None = None
 
 
 def is_identifier(name: str) -> bool:

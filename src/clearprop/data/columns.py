@@ -35,7 +35,8 @@ class Column:
     `shared` marks one quantity measured at many places, as pixels are: such columns share mean and deviation.
     `spelling` is how numbers and truth values were written, where that is known: of a target, whose classes keep it;
     `marks` what stood beside numbers: signs of money and percent, `k`.  `use` is what else is known of its values: the
-    order of day and month in times, and of texts that are no levels what they are (see `readers.reading`).
+    order of day and month in times, and of texts that are no levels what they are (see `readers.reading`); of times
+    `zoned` says whether they were given with a zone (None: not known).
     """
 
     name: str
@@ -45,6 +46,7 @@ class Column:
     spelling: NDArray[Any] | None = None
     use: str = ""
     marks: frozenset[str] = frozenset()
+    zoned: bool | None = None
 
     @property
     def missing(self) -> NDArray[np.bool_]:

@@ -199,7 +199,7 @@ def fit_encoding(column: Column, scale: tuple[float, float] | None = None) -> En
     present = column.present.astype(np.float64, copy=False)
     missing = len(column.values) - len(present)
     if column.kind == "time":
-        return fit_time(column.name, column.use, lambda: [present], missing)
+        return fit_time(column.name, column.use, lambda: [present], missing, column.zoned)
     return fit_number(column.name, column.kind, summarise(lambda: [present]), missing, scale, column.shared)
 
 

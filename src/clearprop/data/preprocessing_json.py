@@ -39,7 +39,7 @@ def preprocessing_to_json(
         "format": FORMAT,
         "task": task,
         "target": _target_record(target),
-        "columns": [asdict(column) for column in columns],
+        "columns": [_column_record(column) for column in columns],
         "dropped": [asdict(column) for column in dropped],
         **({} if missing is None else {"missing": missing}),
         **({} if habit == PLAIN else {"habit": asdict(habit)}),
@@ -89,6 +89,11 @@ def _target_record(target: Target) -> dict[str, object]:
     return record
 
 
+def _column_record(column: Encoding) -> dict[str, object]:
+    """A column as it is written: what is known of its zone only where something is, as older versions have none."""
+    return {name: value for name, value in asdict(column).items() if name != "zoned" or value is not None}
+
+
 def _number_target(value: Any, where: str) -> NumberTarget:
     since = {"transform": None, "unit": ""}
     target = read_record(NumberTarget, {**since, **value} if isinstance(value, dict) else value, _WHAT, where)
@@ -127,7 +132,8 @@ _KINDS: dict[str, type[Encoding]] = {
 def _encoding(value: Any, where: str) -> Encoding:
     known = value.get("kind") if isinstance(value, dict) else None
     kind: type[Encoding] = _KINDS.get(known, NumberEncoding) if isinstance(known, str) else NumberEncoding
-    return read_record(kind, value, _WHAT, where)
+    since = {"zoned": None} if kind is TimeEncoding else {}
+    return read_record(kind, {**since, **value} if isinstance(value, dict) else value, _WHAT, where)
 
 
 def _require_members(columns: tuple[Encoding, ...], members: int, where: str) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import INDICATOR_SHARE
-from clearprop.data.columns import Chunks, Column, Findings, Locator, count_far, summarise
+from clearprop.data.columns import Chunks, Column, Findings, Locator, as_category, count_far, summarise
 from clearprop.data.kinds.time_forms import DAY
-from clearprop.data.kinds.times import ORDERS, as_time, parts_of, time_text, year_of
+from clearprop.data.kinds.times import ORDERS, as_time, parts_of, require_zone_as_trained, time_text, year_of
 
 PERIODS = ("year", "week", "day")
 """The periods in which the place of a time may be a feature."""
@@ -25,7 +25,8 @@ class TimeEncoding:
 
     `centre` and `scale` are mean and population deviation of the training values in seconds, `year_centre` and
     `year_scale` those of their years (scale 0: all of one year, no such feature).  `periods` are those whose place is
-    given.  A missing time is replaced by `fill`, the median; with `indicator` a last feature is 1 there.
+    given.  A missing time is replaced by `fill`, the median; with `indicator` a last feature is 1 there.  `zoned` says
+    whether training had a zone with its times, which are in UTC then; None in runs that do not know.
     """
 
     name: str
@@ -41,6 +42,7 @@ class TimeEncoding:
     indicator: bool
     missing: int
     kind: Literal["time"] = "time"
+    zoned: bool | None = None
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -50,8 +52,10 @@ class TimeEncoding:
         return (*names, f"{self.name} missing") if self.indicator else tuple(names)
 
     def encode(self, column: Column, place: Locator, findings: Findings) -> NDArray[np.float32]:
-        """The features, `(features, rows)`.  Raises DataError for a text that is no time."""
+        """The features, `(features, rows)`.  Raises DataError for a text that is no time, or of another zone."""
         times = as_time(column, self.order, place)
+        texts = None if column.kind == "time" else as_category(column).values
+        require_zone_as_trained(times, self.zoned, texts, place)
         absent = times.missing
         values = np.where(absent, self.fill, times.values)
         findings.note_missing(self.name, absent)
@@ -75,12 +79,18 @@ class TimeEncoding:
     def note(self) -> str:
         """What a reader should know besides."""
         first, last = (time_text(t, clock="day" in self.periods) for t in (self.low, self.high))
-        note = f"{first} to {last}" + ("" if self.order == "year-first" else f", {self.order}")
+        note = (
+            f"{first} to {last}"
+            + (" UTC" if self.zoned else "")
+            + ("" if self.order == "year-first" else f", {self.order}")
+        )
         return note + (", missing: the median" if self.missing else "") + (", and marked" if self.indicator else "")
 
 
-def fit_time(name: str, order: str, chunks: Chunks, missing: int) -> TimeEncoding:
+def fit_time(name: str, order: str, chunks: Chunks, missing: int, zoned: bool | None = None) -> TimeEncoding:
     """The encoding of times in seconds that `chunks` gives anew at each call, and so many missing ones.
+
+    `zoned` says whether they were given with a zone.
 
     >>> fit_time("t", "day-first", lambda: [np.array([0.0, 86400.0])], 0).features
     ('t',)
@@ -103,4 +113,5 @@ def fit_time(name: str, order: str, chunks: Chunks, missing: int) -> TimeEncodin
         high=found.high,
         indicator=missing > INDICATOR_SHARE * (found.count + missing),
         missing=missing,
+        zoned=zoned,
     )

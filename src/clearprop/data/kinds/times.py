@@ -24,7 +24,8 @@ class TimeEvidence:
     """What texts show: whether all are times, and whether in some the day, or the month, must come first.
 
     `ordered` says that some date ends in its year; `example` is one that can be read in two ways; `ranges` are the
-    first and the last time in each of `ORDERS`; of so many `texts` `fits` are times, in the order that suits most.
+    first and the last time in each of `ORDERS`; of so many `texts` `fits` are times, in the order that suits most, and
+    `zones` name a zone.
     """
 
     times: bool = True
@@ -35,6 +36,7 @@ class TimeEvidence:
     ranges: tuple[tuple[float, float], ...] = ((np.inf, -np.inf),) * len(ORDERS)
     texts: int = 0
     fits: int = 0
+    zones: int = 0
 
     def __or__(self, other: TimeEvidence) -> TimeEvidence:
         """The evidence of both."""
@@ -48,6 +50,7 @@ class TimeEvidence:
             tuple((min(a[0], b[0]), max(a[1], b[1])) for a, b in pairs),
             self.texts + other.texts,
             self.fits + other.fits,
+            self.zones + other.zones,
         )
 
     @property
@@ -59,13 +62,22 @@ class TimeEvidence:
             return None
         return "month-first" if self.month_first else "day-first"
 
+    @property
+    def zoned(self) -> bool | None:
+        """Whether the times name a zone; None where some do."""
+        return self.zones > 0 if self.zones in (0, self.texts) and self.texts else None
+
 
 @dataclass(frozen=True, eq=False)
 class ColumnTimes:
-    """Texts `(rows,)` read as times: their seconds since 1970 in each order, NaN for None and for what is no time."""
+    """Texts `(rows,)` read as times: their seconds since 1970 in each order, NaN for None and for what is no time.
+
+    `zoned` says which name a zone.
+    """
 
     seconds: dict[str, NDArray[np.float64]]
     evidence: TimeEvidence
+    zoned: NDArray[np.bool_]
 
     @property
     def fits(self) -> NDArray[np.bool_]:
@@ -93,15 +105,15 @@ def read_times(
         there = list(map(str.strip, part[present].tolist()))
         rows = first + np.flatnonzero(present)
         if not asked and max(map(len, there), default=0) > LONGEST_TIME and any(map(_LONG.search, there)):
-            return ColumnTimes(reading.seconds, TimeEvidence(times=False))
+            return ColumnTimes(reading.seconds, TimeEvidence(times=False), reading.zoned)
         for text, chosen, table in by_form(there):
             if not asked and text.isdecimal():
-                return ColumnTimes(reading.seconds, TimeEvidence(times=False))
+                return ColumnTimes(reading.seconds, TimeEvidence(times=False), reading.zoned)
             form = form_of(text)
             if form is not None:
                 reading.add(FormTexts(form, table), rows[chosen], table)
         reading.texts += len(there)
-    return ColumnTimes(reading.seconds, reading.evidence())
+    return ColumnTimes(reading.seconds, reading.evidence(), reading.zoned)
 
 
 def _read_levels(values: NDArray[Any], asked: bool, orders: Sequence[str]) -> ColumnTimes:
@@ -114,7 +126,9 @@ def _read_levels(values: NDArray[Any], asked: bool, orders: Sequence[str]) -> Co
     seconds = {order: read[id(seconds)] for order, seconds in found.seconds.items()}
     texts = int(_present(values).sum()) if found.evidence.texts else 0
     fits = max(int((~np.isnan(some)).sum()) for some in read.values()) if texts else 0
-    return ColumnTimes(seconds, replace(found.evidence, texts=texts, fits=fits))
+    zoned = found.zoned[codes]
+    zones = int(zoned.sum()) if texts else 0
+    return ColumnTimes(seconds, replace(found.evidence, texts=texts, fits=fits, zones=zones), zoned)
 
 
 _SOME = 4096
@@ -131,12 +145,14 @@ class _Reading:
     def __init__(self, rows: int, orders: Sequence[str]) -> None:
         self.seconds = dict.fromkeys(orders, np.full(rows, np.nan))
         """One array for all orders until some text is another time in another order."""
+        self.zoned = np.zeros(rows, dtype=bool)
         self.texts = 0
         self.ordered = self.day_first = self.month_first = False
         self.example: tuple[int, str] | None = None
 
     def add(self, found: FormTexts, rows: NDArray[np.intp], table: NDArray[np.uint8]) -> None:
         """Further texts, which stand in these rows."""
+        self.zoned[rows] = "zone" in found.form.words
         if not found.form.ordered:
             seconds = found.seconds(ORDERS[-1])
             for values in self.seconds.values() if self.ordered else [*self.seconds.values()][:1]:
@@ -171,6 +187,7 @@ class _Reading:
             ranges=tuple((float(s.min()), float(s.max())) if len(s) else (np.inf, -np.inf) for s in known),
             texts=self.texts,
             fits=max(len(seconds) for seconds in known),
+            zones=int(self.zoned.sum()),
         )
 
 
@@ -198,16 +215,24 @@ def seconds_of(texts: NDArray[Any], order: str) -> NDArray[np.float64]:
 
 
 def as_time(column: Column, order: str, place: Locator, known: ColumnTimes | None = None) -> Column:
-    """The column as times, which may have been read before.  Raises DataError for a text that is none, with its row."""
+    """The column as times, which may have been read before.
+
+    Raises DataError for a text that is no time, with its row, and where a zone stands in some rows only.
+    """
     if column.kind == "time":
         return column
     texts = as_category(column).values
-    values = seconds_of(texts, order) if known is None else known.seconds[order]
+    known = known or read_times(texts, asked=True, orders=(order,))
+    values = known.seconds[order]
     strange = np.isnan(values)
     if strange.any() and (strange := strange & _present(texts)).any():
         row = int(np.argmax(strange))
         raise no_time(column.name, texts[row], order, place(column.name, row))
-    return replace(column, kind="time", values=values, spelling=None, use=order)
+    if known.evidence.zoned is None and known.evidence.zones:
+        present = np.flatnonzero(_present(texts))
+        rows = [int(present[known.zoned[present] == zoned][0]) for zoned in (True, False)]
+        raise some_zones(column.name, *((str(texts[row]), place(column.name, row)) for row in rows))
+    return replace(column, kind="time", values=values, spelling=None, use=order, zoned=known.evidence.zoned)
 
 
 def no_time(name: str, text: str, order: str, where: str) -> DataError:
@@ -219,6 +244,35 @@ def no_time(name: str, text: str, order: str, where: str) -> DataError:
         got=repr(text),
         where=where,
         try_="correct the value, or leave it empty",
+    )
+
+
+def some_zones(name: str, zoned: tuple[str, str], plain: tuple[str, str]) -> DataError:
+    """The error for times of which some name a zone: one that does and one that does not, each with its place."""
+    return DataError(
+        f"column {name!r} holds times with a zone and times without one",
+        expected="a zone in every row, or in none: a time without one is not known in UTC",
+        got=f"{plain[0]!r}, and {zoned[0]!r} at {zoned[1]}",
+        where=plain[1],
+        try_=f"write the zone that is meant (Z for UTC), or leave all off; --kind {name}=category takes all as words",
+    )
+
+
+def require_zone_as_trained(column: Column, zoned: bool | None, texts: NDArray[Any] | None, place: Locator) -> None:
+    """Raise DataError for times without a zone where training had one (`zoned`), and for the reverse."""
+    if zoned is None or column.zoned in (None, zoned):
+        return
+    row = int(np.argmax(~column.missing))
+    came = as_category(column).values[row] if texts is None else texts[row]
+    name = column.name
+    raise DataError(
+        f"column {name!r} must hold times with{'' if zoned else 'out'} a zone, as in training",
+        expected="a zone with each time, such as 2021-12-31 23:59+01:00" if zoned else "times such as 2021-12-31 23:59",
+        got=f"{came!r}, with{'out' if zoned else ''} a zone: it may be another hour than the one that is meant",
+        where=place(name, row),
+        try_="write the zone that is meant, Z for UTC; in pandas: .dt.tz_localize('UTC'), or the name of the zone"
+        if zoned
+        else "write local times, as training had them; in pandas: .dt.tz_convert(zone).dt.tz_localize(None)",
     )
 
 

@@ -151,7 +151,7 @@ def _time_column(name: str, values: NDArray[Any], as_text: bool) -> Column:
     found = seconds.astype(np.int64).astype(np.float64)
     if np.datetime_data(values.dtype)[0] in _PARTS_OF_SECONDS:
         found += values.astype("M8[us]").astype(np.int64) % 10**6 / 10**6
-    return Column(name, "time", np.where(np.isnat(values), np.nan, found))
+    return Column(name, "time", np.where(np.isnat(values), np.nan, found), zoned=False)
 
 
 def is_borne_out(shape: tuple[int, ...], dtype: np.dtype[Any], held: int) -> bool:

@@ -65,7 +65,8 @@ def _frame_column(series: Any, target: bool, as_text: bool, spelled: bool) -> Co
         return blank_column(name, len(series))
     kind = _kind_of_series(series)
     if kind == "category" and dtype in (nw.Date, nw.Datetime) and not (target or as_text):
-        return Column(name, "time", _frame_times(series))
+        zoned = getattr(dtype, "time_zone", None) is not None
+        return Column(name, "time", _frame_times(series), zoned=zoned)
     if kind == "category" and dtype not in (nw.String, nw.Object):
         series = series.cast(nw.String)
     if kind != "category" and (kind == "boolean" or dtype.is_float()) and series.null_count() < len(series):

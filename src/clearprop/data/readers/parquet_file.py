@@ -271,7 +271,7 @@ def _column(name: str, values: Any, target: bool, as_text: bool, spelled: bool) 
 
     kind = values.type
     if (types.is_timestamp(kind) or types.is_date(kind)) and not (target or as_text):
-        return Column(name, "time", _times(values))
+        return Column(name, "time", _times(values), zoned=types.is_timestamp(kind) and kind.tz is not None)
     if types.is_temporal(kind) or _is_text(kind) or (as_text and not types.is_dictionary(kind)):
         values = values.cast(pa.string()).dictionary_encode()
     if types.is_dictionary(values.type):

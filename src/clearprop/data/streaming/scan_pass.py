@@ -36,10 +36,12 @@ from clearprop.data.columns import (
 from clearprop.data.encodings import ordered_classes
 from clearprop.data.kinds.times import (
     ORDERS,
+    ColumnTimes,
     TimeEvidence,
     no_time,
     read_times,
     require_one_order,
+    some_zones,
 )
 from clearprop.data.readers.reading import AS_THEY_ARE, TIMES, ColumnChoice, levels_in, word_without_place
 from clearprop.data.slips import (
@@ -191,7 +193,8 @@ class _ColumnScan:
     Blocks in which all texts are numbers are passed over when texts are counted, and those where a few are none, unless
     the column is known to be text (`as_text`), and so are times: they are nearly all different.  `time` says that the
     file's type is a time, `evidence` what texts show of being times; `strange` is, for each order of day and month, the
-    first text that is no time, or for ordered words the first that is none, and where it stands.
+    first text that is no time, or for ordered words the first that is none, and where it stands; `clocks` the first
+    text with a zone and the first without one.
     """
 
     name: str
@@ -225,6 +228,8 @@ class _ColumnScan:
     opening: tuple[str, str] | None = None
     no_time: tuple[str, str] | None = None
     marks: frozenset[str] = frozenset()
+    clocks: dict[bool, tuple[str, str]] = field(default_factory=dict)
+    zoned: bool | None = None
 
     @property
     def kind(self) -> ColumnKind:
@@ -246,6 +251,7 @@ class _ColumnScan:
         self.number = self.number and here
         self.boolean = self.boolean and (bool(values.missing.all()) if here else values.fits("boolean"))
         self.time = self.time and values.kind == "time"
+        self.zoned = values.as_kind("time").zoned if self.time else None
         present = int((~values.missing[kept]).sum())
 
         def where(row: int) -> str:
@@ -301,6 +307,7 @@ class _ColumnScan:
             row = int(np.argmax(~times.fits & (texts != None)))  # noqa: E711 - each text
             self.no_time = (texts[row], where(row))
         self.evidence = found if self.evidence is None else self.evidence | found
+        self._note_clocks(times, texts, where)
         if not asked:
             return
         for order in ORDERS:
@@ -308,6 +315,11 @@ class _ColumnScan:
             if lost.any() and order not in self.strange:
                 row = int(np.argmax(lost))
                 self.strange[order] = (texts[row], where(row))
+
+    def _note_clocks(self, times: ColumnTimes, texts: NDArray[Any], where: Callable[[int], str]) -> None:
+        for zoned in {True, False} - self.clocks.keys() if times.evidence.texts else ():
+            rows = np.flatnonzero(times.fits & (times.zoned == zoned))
+            self.clocks |= {zoned: (texts[rows[0]], where(int(rows[0])))} if len(rows) else {}
 
     def _add_texts(self, values: NDArray[Any], where: Callable[[int], str]) -> None:
         # The first text and the first slip are kept with their places: errors that come at the end show them.
@@ -399,6 +411,8 @@ class _ColumnScan:
         """The order of day and month.  Raises DataError where that cannot be told."""
         if self.kind == "time":
             return ""
+        if len(self.clocks) > 1:
+            raise some_zones(self.name, self.clocks[True], self.clocks[False])
         if self.asked in ORDERS:
             return self.asked
         return require_one_order(self.name, self.evidence or TimeEvidence(), self.source)
@@ -443,12 +457,15 @@ class _ColumnScan:
         return shown and are_truths(self.texts.counts or ())
 
     def _time_facts(self) -> ColumnFacts:
-        order, low, high = self._order(), self.low, self.high
+        order, low, high, zoned = self._order(), self.low, self.high, self.zoned
         if self.kind != "time":
+            zoned = True in self.clocks if self.clocks else None
             low, high = (self.evidence or TimeEvidence()).ranges[ORDERS.index(order)]
         distinct = 0 if not self.present else 1 if low == high else 2
         asked = self.choice.asked(self.name)
-        return ColumnFacts(self.name, "time", self.rows, self.present, distinct, low, use=order, asked=asked)
+        return ColumnFacts(
+            self.name, "time", self.rows, self.present, distinct, low, use=order, asked=asked, zoned=zoned
+        )
 
     def classes(self) -> Counter[Any]:
         """How often each class occurs."""

@@ -152,7 +152,7 @@ def _as_facts_say(values: Values, facts: ColumnFacts) -> Column | None:
         return as_boolean(Column(facts.name, "category", texts), lambda *_: "") if fit else None
     seconds = seconds_of(texts, facts.use)
     fit = not np.isnan(seconds[texts != None]).any()  # noqa: E711 - each text
-    return Column(facts.name, "time", seconds) if fit else None
+    return Column(facts.name, "time", seconds, zoned=facts.zoned) if fit else None
 
 
 def _spellings(keys: NDArray[Any], text: object) -> set[str]:

@@ -137,7 +137,7 @@ def _encoding(held: ColumnStore, division: Division, k: int, facts: ColumnFacts,
 def _time_encoding(held: ColumnStore, division: Division, k: int, facts: ColumnFacts, budget: Budget) -> Encoding:
     present = _present(held, division, k, budget)
     number = sum(map(len, present()))
-    return fit_time(facts.name, facts.use, present, division.sizes[TRAIN] - number)
+    return fit_time(facts.name, facts.use, present, division.sizes[TRAIN] - number, facts.zoned)
 
 
 def _target(held: ColumnStore, division: Division, budget: Budget, transform: str) -> Target:

@@ -71,6 +71,8 @@ def _note(column: Encoding) -> str:
     """What stands in an input, for its readers."""
     if isinstance(column, TimeEncoding):
         last = {"day-first": ", 31/12/2021", "month-first": ", 12/31/2021"}.get(column.order, "")
+        if column.zoned:
+            return f"a time with its zone as text: 2021-12-31 23:59:59+00:00{last} 23:59Z; empty where missing"
         return f"a date or time as text: 2021-12-31{last}, 31 Dec 2021, with or without 23:59:59; empty where missing"
     if isinstance(column, ListEncoding):
         return f"text: items with {column.separator} between them; empty where it is missing"
@@ -135,7 +137,8 @@ def _encode_text(
     if isinstance(column, TimeEncoding):
         missing = encoded_rows(column, np.array([np.nan]))
         types = [Type((rows, len(PARTS)), FLOAT64), *[Type((rows, 1), BOOL)] * 2]
-        return enter(time_features(column, missing), types, read_times(name, graph, words, column.order).names, graph)
+        taken = read_times(name, graph, words, column.order, column.zoned)
+        return enter(time_features(column, missing), types, taken.names, graph)
     if isinstance(column, ListEncoding):
         return _encode_list(column, name, graph, words)
     texts, features = text_table(column, words)

@@ -70,8 +70,10 @@ class TimeTexts:
         return [self.parts, self.known, self.absent]
 
 
-def read_times(name: str, graph: GraphBuilder, words: Sequence[str], order: str) -> TimeTexts:
-    """Take the texts of an input apart; `order` is that of day and month in the column."""
+def read_times(
+    name: str, graph: GraphBuilder, words: Sequence[str], order: str, zoned: bool | None = None
+) -> TimeTexts:
+    """Take the texts of an input apart; `order` is that of day and month in the column, `zoned` as it was trained."""
     questions = list(time_questions(order))
     weights = np.zeros((len(questions), len(PARTS)))
     for row, (_, adds) in enumerate(questions):
@@ -82,7 +84,9 @@ def read_times(name: str, graph: GraphBuilder, words: Sequence[str], order: str)
         "Cast", graph.node("Concat", *answers, axis=1, name="bits"), to=element_type(FLOAT64), name="bits"
     )
     parts = graph.node("MatMul", bits, graph.constant(weights), name="parts")
-    return TimeTexts(parts, _match(graph, name, known_pattern(order)), _match(graph, name, missing_pattern(words)))
+    return TimeTexts(
+        parts, _match(graph, name, known_pattern(order, zoned)), _match(graph, name, missing_pattern(words))
+    )
 
 
 def _match(graph: GraphBuilder, texts: str, pattern: str) -> str:
@@ -117,14 +121,21 @@ def _name_parts(form: str, day: str, month: str) -> str:
     return form.replace(f"?P<{day}>", "?P<day>").replace(f"?P<{month}>", "?P<month>")
 
 
-def known_pattern(order: str) -> str:
-    """A regular expression for all dates and times that are read.
+def known_pattern(order: str, zoned: bool | None = None) -> str:
+    """A regular expression for all dates and times that are read: with a zone (`zoned`), without one, or both (None).
 
-    >>> bool(re.fullmatch(known_pattern("year-first"), "31 Dec 2021, 11:59 pm +02:00"))
-    True
+    >>> [bool(re.fullmatch(known_pattern("year-first", zoned), "31 Dec 2021, 11:59 pm Z")) for zoned in (True, False)]
+    [True, False]
     """
-    dates, clock = "|".join(map(nameless, date_forms(order))), f"(?:{'|'.join(map(nameless, CLOCKS))})"
-    return rf"\s*(?:(?:{dates})(?:(?:,?\s+|T){clock})?|{clock})\s*"
+    clocks = [clock if zoned is None else _with_zone(clock, zoned) for clock in CLOCKS]
+    dates, clock = "|".join(map(nameless, date_forms(order))), f"(?:{'|'.join(map(nameless, clocks))})"
+    return rf"\s*(?:(?:{dates})(?:(?:,?\s+|T){clock}){'' if zoned else '?'}|{clock})\s*"
+
+
+def _with_zone(clock: str, zoned: bool) -> str:
+    """The pattern of a time of day whose zone, which may be there, must be there or must not."""
+    start, end, _ = _group(clock, "zone")
+    return clock[:end] if zoned else clock[:start]
 
 
 def time_questions(order: str) -> Iterator[tuple[str, dict[str, float]]]:
