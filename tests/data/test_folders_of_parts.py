@@ -8,6 +8,7 @@ import pytest
 
 import clearprop as cl
 from clearprop.data.readers.array_tables import ArrayTable
+from clearprop.data.readers.reading import ColumnRequest
 from clearprop.data.readers.sources import read
 from clearprop.data.streaming.blocks import RowRange, UnchangingFile
 from clearprop.data.streaming.memory import Budget
@@ -64,9 +65,10 @@ def test_ranges_of_rows_are_those_that_ranks_read(tmp_path, form):
     file = UnchangingFile(folder_of(tmp_path, frame, form=form), "parts", budget)
     names, cuts = file.table.names, file.table.cuts(budget, len(file.table.names))
     assert {cut.row for cut in cuts} > set(CUTS[:-1])
-    blocks = list(file.blocks(budget, names, "kind"))
+    asked = ColumnRequest(names, "kind")
+    blocks = list(file.blocks(budget, asked))
     ranges = [RowRange(begin, end) for begin, end in pairwise((*cuts, None))]
-    pieces = [block for own in ranges for block in file.blocks(budget, names, "kind", own)]
+    pieces = [block for own in ranges for block in file.blocks(budget, asked, own)]
     assert [(block.first, block.rows) for block in pieces] == [(block.first, block.rows) for block in blocks]
     assert sum(block.rows for block in blocks) == 3000
     place = f"parts/part-3.{form}, row {blocks[-1].first + 2 - 1800} (the first is 0), column 'size'"
@@ -103,7 +105,7 @@ def test_a_folder_that_changes_is_noticed(tmp_path):
     file = UnchangingFile(parts, "parts", budget)
     table(10).write_parquet(parts / "part-9.parquet")
     with pytest.raises(DataError, match="'parts' changed while it was read"):
-        next(file.blocks(budget, file.table.names, "kind"))
+        next(file.blocks(budget, ColumnRequest(target="kind")))
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,21 @@
 """Files in which every line is a row are seen to be such on many lines at once: never where a closer look differs."""
 
 import codecs
+import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearprop.data.readers import csv_file
 from clearprop.data.readers.csv_file import CsvFile, read_csv, regular_rows
 from clearprop.data.readers.plain_text import byte_of_line, has_bare_cells, pieces_of_lines
+from clearprop.data.readers.reading import ColumnRequest, Reading
 from clearprop.data.readers.text_form import TextForm
 from clearprop.data.slips import show_numbers, shows_number
+from clearprop.data.streaming.blocks import UnchangingFile
 from clearprop.errors import DataError
 
 PARTS = ["a", "0815", ",", ",", ";", '"', "\n", "\n", "\r\n", "\r", " ", "é", "\0", "\u2028", "1,2,3\n", "x,y,z\r\n"]
@@ -37,11 +41,11 @@ def compared(path, text, header=True, separator=","):
 )
 def test_cells_that_look_bare_are(parts, separator):
     text = "".join(parts)
-    cells = [cell for line in text.split("\n") for cell in line.split(separator)]
+    cells = [cell for line in re.split("\r?\n", text) for cell in line.split(separator)]
     if has_bare_cells(text.encode(), separator):
         assert all(cell == cell.strip() for cell in cells)
     elif text.isascii() and separator != "\t":
-        assert any(blank in text for blank in " \t\v\r")
+        assert any(blank in text for blank in " \t\v")
 
 
 @given(parts=st.lists(st.sampled_from(PARTS), max_size=30), header=st.booleans(), separator=st.sampled_from(",;"))
@@ -93,6 +97,43 @@ def test_values_are_those_of_the_closer_look(bom, tmp_path, monkeypatch):
     assert fast.columns[1].values.tolist() == ["0815", "12", None]
     assert fast.columns[2].values.tolist() == ["a", None, "b"]
     assert np.array_equal(fast.lines, close.lines) and fast.notes == close.notes
+
+
+CELLS = ["1", "-2.5", "3e2", "", "NA", "nan", "inf", "0815", "007", "0.5", "$5", "1.5.2", "1_0", "true", "x", "12:30"]
+
+
+@settings(max_examples=25)
+@given(
+    rows=st.lists(st.tuples(*[st.sampled_from(CELLS)] * 3), min_size=1, max_size=12),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_numbers_that_are_read_at_once_are_those_of_their_texts(rows, end, tmp_path_factory):
+    """Columns that begin with numbers, whatever follows: by kinds, bits, spelling and marks, whole and in blocks."""
+    path = tmp_path_factory.getbasetemp() / "numbers.csv"
+    path.write_text(end.join(["a,b,c", "1,2,3", *map(",".join, rows)]) + end, newline="")
+    asked = {"as_text": frozenset({"b"}), "reading": Reading(spelled=frozenset({"c"}))}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(csv_file, "_OPENING", 2)  # the first line
+        table = CsvFile(path, "t.csv")
+        with table.records() as records:
+            known = regular_rows(table, records)
+        assert known.numeric == {0, 1, 2} - known.coded
+        fast = read_csv(path, "t.csv", **asked)
+        pieces = SimpleNamespace(text=2)  # bytes at a time
+        blocks = list(UnchangingFile(path, "t.csv", pieces).blocks(pieces, ColumnRequest(as_text={"b"})))
+        patched.setattr(csv_file, "regular_rows", lambda *_: None)
+        close = read_csv(path, "t.csv", **asked)
+    assert len(blocks) > 1
+    for a, b in zip(fast.columns, close.columns, strict=True):
+        assert (a.name, a.kind, a.marks) == (b.name, b.kind, b.marks)
+        assert np.array_equal(a.values, b.values, equal_nan=a.kind != "category")
+        assert np.array_equal(np.signbit(a.values), np.signbit(b.values)) if a.kind == "number" else True
+        assert (a.spelling is None) is (b.spelling is None)
+        assert a.spelling is None or a.spelling.tolist() == b.spelling.tolist()
+        pieces = [block.columns[a.name] for block in blocks]
+        if a.kind == "number" and a.name != "b":
+            together = np.concatenate([piece.as_kind("number").values for piece in pieces])
+            assert np.array_equal(a.values, together, equal_nan=True)
 
 
 @given(

@@ -107,8 +107,8 @@ def test_what_several_make_ready_has_the_bits_of_one(tmp_path, name, size):
 def test_each_reads_its_rows_alone(tmp_path, monkeypatch, form):
     path, blocks, read = saved(tmp_path, table(3000), form), UnchangingFile.blocks, {0: set(), 1: set()}
 
-    def noted(self, budget, names, target, part=None):
-        for block in blocks(self, budget, names, target, part):
+    def noted(self, budget, asked, part=None):
+        for block in blocks(self, budget, asked, part):
             if part is not None:  # the first pass is one of the first alone
                 read[self.ranks.rank].update(range(block.first, block.first + block.rows))
             yield block

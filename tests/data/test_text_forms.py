@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow
 import pytest
 
-from clearprop.data.readers.reading import Reading
+from clearprop.data.readers.reading import ALL_COLUMNS, Reading
 from clearprop.data.readers.sources import read
 from clearprop.data.streaming.blocks import UnchangingFile
 from clearprop.data.streaming.memory import Budget
@@ -98,7 +98,7 @@ def in_blocks(path, reading=None):
     budget = Budget(24 * 10**6)
     source = UnchangingFile(path, str(path), budget, reading or Reading())
     parts = {name: [] for name in source.table.names}
-    for block in source.blocks(budget, source.table.names, source.table.names[-1]):
+    for block in source.blocks(budget, ALL_COLUMNS):
         for name, values in block.columns.items():
             parts[name].append(values.as_kind(values.kind).values)
     return {name: np.concatenate(values).tolist() for name, values in parts.items()}, source.table.notes

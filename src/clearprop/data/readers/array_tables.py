@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from clearprop.data.array_checks import holds_characters
 from clearprop.data.columns import Column, Locator, as_category
 from clearprop.data.readers.formats import place_of_row, require_columns_in_bounds
+from clearprop.data.readers.reading import ALL_COLUMNS, ColumnRequest
 from clearprop.errors import DataError
 
 NPY_LIMIT = 2 * 2**30
@@ -79,21 +80,17 @@ class ArrayTable:
         return max(1, min(rows, _MOST_BYTES // self._row_bytes))
 
     def blocks(
-        self,
-        rows: int,
-        names: Collection[str] | None = None,
-        target: str | None = None,
-        as_text: Collection[str] = (),
-        spelled: Collection[str] = (),
-        since: int = 0,
-        until: int | None = None,
+        self, rows: int, asked: ColumnRequest = ALL_COLUMNS, since: int = 0, until: int | None = None
     ) -> Iterator[tuple[Column, ...]]:
         """The rows from number `since` up to `until`, at most `rows` at a time: see `ParquetTable.blocks`."""
-        chosen, last = self.names if names is None else tuple(names), self.rows if until is None else until
+        last = self.rows if until is None else until
+        chosen = self.names if asked.names is None else tuple(asked.names)
         size = self._at_once(rows)
         for first in range(since, last, size):
             arrays = columns_of(self._arrays(chosen, first, min(first + size, last)), self.source)
-            yield tuple(array_column(n, a, n == target, n in as_text, n in spelled) for n, a in arrays.items())
+            yield tuple(
+                array_column(n, a, n == asked.target, n in asked.as_text, n in asked.spelled) for n, a in arrays.items()
+            )
 
     def _arrays(self, names: Collection[str], first: int, last: int) -> dict[str, NDArray[Any]]:
         """Rows of these columns, as the file holds them."""

@@ -6,7 +6,7 @@ import csv
 import io
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -22,8 +22,10 @@ from clearprop.data.readers.formats import LONGEST_LINE, long_line_error, requir
 from clearprop.data.readers.plain_text import (
     NOTHING_KNOWN,
     RegularRows,
+    byte_of_line,
     look_at_lines,
     not_text_error,
+    pieces_of_lines,
     plain_text,
     with_single_blanks,
     without_first_lines,
@@ -131,6 +133,8 @@ class CsvFile:
             self.plain = with_single_blanks(self.plain)
         self.path = self.plain.path
         self.numbers = NumberForm()
+        self.marked: set[str] = set()
+        """Columns in which some text was met that is no plain number, although they began with such."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -161,38 +165,56 @@ class CsvFile:
         kept: NDArray[np.bool_],
         headed: bool,
         known: RegularRows = NOTHING_KNOWN,
+        as_text: Collection[str] | None = None,
     ) -> polars.DataFrame:
         """The texts of the rows that are `kept`, without blanks around them, null where a value is missing.
 
         `file` is the whole file or some of its text; `headed`: with a header, `known`: what is known of all its cells.
+        Columns that are `numeric` are numbers at once, but for those that are needed `as_text` (None: all).
         """
-        import polars as pl
-
-        form = self.form
-        try:
-            data = pl.read_csv(
-                file.absolute() if isinstance(file, Path) else file,  # the name as it is: t[1].csv is not t1.csv
-                glob=False,
-                separator=form.separator,
-                has_header=headed,
-                infer_schema=False,
-                truncate_ragged_lines=form.trailing,
-            )
-        except pl.exceptions.PolarsError:
-            data = pl.DataFrame()
-        if form.trailing:
+        words = () if known.told else self.reading.missing_words
+        texts = {name for i, name in enumerate(header) if as_text is None or name in as_text or i not in known.numeric}
+        if known.bare and len(texts | self.marked) < len(header):
+            data = self._parsed(file, headed, words, [name not in texts | self.marked for name in header])
+            if data.shape == (len(kept), len(header)):
+                return data
+        data = self._parsed(file, headed)
+        if self.form.trailing:
             data = data[:, : len(header)]
         if data.shape != (len(kept), len(header)):  # quotes within fields, such as 5" pipe
-            data = _rows_one_by_one(file, form.separator, header, len(kept), headed)
-        rows = data if kept.all() else data.filter(pl.Series(kept))
-        return _trim(rows, () if known.told else self.reading.missing_words, known.bare)
+            data = _rows_one_by_one(file, self.form.separator, header, len(kept), headed)
+        rows = data if kept.all() else data.filter(kept)
+        found = _trim(rows, words, known.bare)
+        self.marked |= {name for i, name in enumerate(header) if name not in texts and not is_plain(found.to_series(i))}
+        return found
+
+    def _parsed(
+        self, file: Path | bytes, headed: bool, missing: Sequence[str] = (), numbers: Sequence[bool] = ()
+    ) -> polars.DataFrame:
+        """The rows as polars reads them, some columns as numbers; without any where it cannot."""
+        import polars as pl
+
+        try:
+            return pl.read_csv(
+                file.absolute() if isinstance(file, Path) else file,  # the name as it is: t[1].csv is not t1.csv
+                glob=False,
+                separator=self.form.separator,
+                has_header=headed,
+                infer_schema=False,
+                schema_overrides=[pl.Float64 if number else pl.String for number in numbers] or None,
+                null_values=[*missing] or None,
+                truncate_ragged_lines=self.form.trailing,
+            )
+        except pl.exceptions.PolarsError:
+            return pl.DataFrame()
 
     def cells(
         self, texts: polars.DataFrame, header: tuple[str, ...], target: str, known: RegularRows = NOTHING_KNOWN
     ) -> list[Cells]:
         """The texts by column; those of the target, and what is said to be a number, hold no codes."""
         kinds = self.reading.columns
-        plain = {name for name in header if known.uncoded or name == target or kinds.kind_of(name) == "number"}
+        plain = {name for i, name in enumerate(header) if known.bare and i not in known.coded}
+        plain |= {name for name in header if name == target or kinds.kind_of(name) == "number"}
         codes = Codes(texts, header, frozenset(plain))
         return [Cells(name, texts.to_series(i), self.numbers, codes) for i, name in enumerate(header)]
 
@@ -221,10 +243,11 @@ def read_csv(
         raise no_rows_error(records.header, source)
     kept = starts > 0
     known = regular or NOTHING_KNOWN
-    texts = table.texts(table.path, records.header, kept, table.form.header, known)
-    table.decide_numbers(evidence_of(texts) if table.needs_evidence else ())
     goal = records.header[-1] if target is None else target
-    cells, spelled = table.cells(texts, records.header, goal, known), reading.spelled | {goal}
+    spelled = reading.spelled | {goal}
+    texts = table.texts(table.path, records.header, kept, table.form.header, known, as_text | spelled)
+    table.decide_numbers(evidence_of(texts) if table.needs_evidence else ())
+    cells = table.cells(texts, records.header, goal, known)
     kinds: list[ColumnKind] = ["category" if cell.name in as_text else cell.kind for cell in cells]
     columns = tuple(cell.as_kind(kind, cell.name in spelled) for cell, kind in zip(cells, kinds, strict=True))
     notes = table.notes + blank_lines(int((~kept).sum()) - table.plain.blanked)
@@ -241,7 +264,34 @@ def regular_rows(table: CsvFile, records: Records) -> RegularRows | None:
     width, words = len(records.header), table.reading.missing_words
     if table.form.trailing or width < 2:
         return None
-    return look_at_lines(table.path, records.begin, width, table.form.separator, words)
+    found = look_at_lines(table.path, records.begin, width, table.form.separator, words)
+    if found is None or not found.bare or table.needs_evidence or table.reading.decimal == ",":
+        return found
+    piece = next(pieces_of_lines(table.path, byte_of_line(table.path, records.begin), _OPENING))
+    texts = table.texts(heading(records).encode() + piece, records.header, rows_of(piece), True, found)
+    some = [i for i, text in enumerate(texts.iter_columns()) if is_plain(text) and text.null_count() < len(text)]
+    return found._replace(numeric=frozenset(some) - found.coded)
+
+
+_OPENING = 1 << 14
+
+
+def is_plain(text: polars.Series) -> bool:
+    """Whether all texts are numbers as programs write them."""
+    import polars as pl
+
+    return text.cast(pl.Float64, strict=False).null_count() == text.null_count()
+
+
+def heading(records: Records) -> str:
+    """A line of names for a part of a file."""
+    width = len(records.header) + records.form.trailing
+    return records.form.separator.join(f"c{i}" for i in range(width)) + "\n"
+
+
+def rows_of(piece: bytes) -> NDArray[np.bool_]:
+    """True for every line, each of which is a row."""
+    return np.ones(piece.count(b"\n") + (not piece.endswith(b"\n")), np.bool_)
 
 
 def blank_lines(number: int) -> tuple[str, ...]:
@@ -322,14 +372,15 @@ class Codes:
 
         if len(self.plain) == len(self.header):
             return frozenset()
+        places = [i for i, name in enumerate(self.header) if name not in self.plain]
         begun = pl.all().filter(pl.all().str.starts_with("0"))
-        found = self.texts.select(begun.str.contains(r"^0\d{2,}$").any()).row(0)
-        return frozenset(name for name, codes in zip(self.header, found, strict=True) if codes) - self.plain
+        found = self.texts[:, places].select(begun.str.contains(r"^0\d{2,}$").any()).row(0)
+        return frozenset(self.header[i] for i, codes in zip(places, found, strict=True) if codes)
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The cells of one column as text, without blanks around them; null where a value is missing."""
+    """The cells of one column, null where a value is missing: as text without blanks around it, or numbers already."""
 
     name: str
     text: polars.Series
@@ -370,7 +421,7 @@ class Cells:
 
     @cached_property
     def _read(self) -> tuple[polars.Series, bool] | None:
-        return self.form.read(self.text)
+        return (self.text, True) if self.text.dtype.is_float() else self.form.read(self.text)
 
     def _no_numbers(self) -> NoReturn:
         raise ValueError(f"not all values of {self.name!r} are numbers")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from clearprop.data.columns import Column, Locator, quantity
 from clearprop.data.kinds.times import ticks_as_seconds
 from clearprop.data.readers.formats import place_of_row, require_columns_in_bounds
+from clearprop.data.readers.reading import ALL_COLUMNS, ColumnRequest
 from clearprop.errors import DataError
 
 if TYPE_CHECKING:
@@ -98,29 +99,21 @@ class ParquetTable:
         return tuple(range(0, self.rows, rows))
 
     def blocks(
-        self,
-        rows: int,
-        names: Collection[str] | None = None,
-        target: str | None = None,
-        as_text: Collection[str] = (),
-        spelled: Collection[str] = (),
-        since: int = 0,
-        until: int | None = None,
+        self, rows: int, asked: ColumnRequest = ALL_COLUMNS, since: int = 0, until: int | None = None
     ) -> Iterator[tuple[Column, ...]]:
-        """The rows in their order, at most `rows` at a time, as columns: those of the names, or all.
+        """The rows in their order, at most `rows` at a time, as the columns that are asked for.
 
-        `since` and `until` are numbers of rows; row groups that hold none of the rows between them are not read.
-
-        Of `target` and columns `spelled` whole numbers are kept as they are written, too: a float holds them up to
-        2**53.  Columns `as_text` are texts, whatever their type, and so are the times of a target.
+        `since` and `until` are numbers of rows; row groups that hold none of the rows between them are not read.  The
+        times of a target are texts.
         """
-        chosen = self.names if names is None else tuple(names)
+        chosen, goal = self.names if asked.names is None else tuple(asked.names), asked.target
+        texts, spelled = asked.as_text, asked.spelled
         with _reader_errors(self.source):
             found, last = 0, self.rows if until is None else until
             for batches in self._batches(rows, list(chosen), since, last):
                 found += sum(batch.num_rows for batch in batches)
                 yield tuple(
-                    joined_column([_column(n, b.column(n), n == target, n in as_text, n in spelled) for b in batches])
+                    joined_column([_column(n, b.column(n), n == goal, n in texts, n in spelled) for b in batches])
                     for n in chosen
                 )
             if found != last - since:

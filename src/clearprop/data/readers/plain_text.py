@@ -363,19 +363,21 @@ def _rewrite(
 
 # ----------------------------------------------------------------------------- files in which each line is a row
 class RegularRows(NamedTuple):
-    """The number of rows in a file where each line below the header is one, and what no cell of it is.
+    """The number of rows in a file where each line below the header is one, and what is known of their cells.
 
-    `bare`: no cell has blanks around it; `told`: none is a word for a missing value, but for those that hold nothing;
-    `uncoded`: none begins like a code, with 0 and a digit.
+    `bare`: none has blanks around it; `told`: none is a word for a missing value, but for those that hold nothing;
+    `coded`: the columns, by their places, where some begins like a code, with 0 and a digit, if all are bare; `numeric`
+    those that hold plain numbers in the first lines.
     """
 
     number: int
     bare: bool = True
     told: bool = True
-    uncoded: bool = True
+    coded: frozenset[int] = frozenset()
+    numeric: frozenset[int] = frozenset()
 
 
-NOTHING_KNOWN = RegularRows(0, bare=False, told=False, uncoded=False)
+NOTHING_KNOWN = RegularRows(0, bare=False, told=False)
 
 
 def look_at_lines(path: Path, line: int, width: int, separator: str, words: Sequence[str]) -> RegularRows | None:
@@ -394,8 +396,8 @@ def look_at_lines(path: Path, line: int, width: int, separator: str, words: Sequ
         bare = found.bare and has_bare_cells(piece, separator)
         told = bare and found.told and not short[first, np.minimum(ends - starts, short.shape[1] - 1)].any()
         digits = (first == ord("0")) & (second >= ord("0")) & (second <= ord("9"))
-        uncoded = bare and found.uncoded and not digits.any()
-        found = RegularRows(found.number + len(starts) // width, bare, told, uncoded)
+        coded = found.coded | {*(np.flatnonzero(digits) % width).tolist()}
+        found = RegularRows(found.number + len(starts) // width, bare, told, coded)
     return found if found.number else None
 
 
@@ -433,7 +435,7 @@ def pieces_of_lines(path: Path, begin: int, size: int, end: int | None = None) -
 def _cells_in(piece: bytes, separator: str, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
     """Where the cells of lines begin and end, if each is `width` of them in UTF-8 and nothing could be read otherwise.
 
-    None where there is a quote, a line that ends otherwise than in a line feed, or one longer than a field may be.
+    None where there is a quote, a return that ends no line, or a line that is longer than a field may be.
     """
     if b'"' in piece or (b"\r" in piece and piece.count(b"\r") != piece.count(b"\r\n")) or not _is_text(piece):
         return None
@@ -448,7 +450,10 @@ def _cells_in(piece: bytes, separator: str, width: int) -> tuple[NDArray[np.intp
     if not ((by_line[:, -1] < lines).all() and (by_line[1:, 0] > lines[:-1]).all()):
         return None
     ends = np.concatenate([by_line, lines[:, None]], axis=1).reshape(-1)
-    return np.concatenate([[0], ends[:-1] + 1]), ends
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    if b"\r" in piece:
+        ends[width - 1 :: width] -= text[lines - 1] == ord("\r")
+    return starts, ends
 
 
 _OTHER_BLANKS = (b"\t", b"\v", b"\f", b"\r")
@@ -460,7 +465,11 @@ def has_bare_cells(piece: bytes, separator: str) -> bool:
     >>> has_bare_cells(b"1,dark blue\n2,red\n", ","), has_bare_cells(b"1, blue\n", ",")
     (True, False)
     """
-    if not piece.isascii() or any(blank in piece for blank in _OTHER_BLANKS):
+    if not piece.isascii():
+        return False
+    if b"\r" in piece:
+        piece = piece.replace(b"\r\n", b"\n")
+    if any(blank in piece for blank in _OTHER_BLANKS):
         return False
     if b" " not in piece:
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypedDict
@@ -253,6 +253,24 @@ def quoted_words(words: Iterable[str]) -> str:
 
 def _quoted_word(word: str) -> str:
     return '"' + word.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True)
+class ColumnRequest:
+    """What is asked of a table that is read some rows at a time: the columns called `names` (None: all).
+
+    Of `target` and columns `spelled` whole numbers are kept as they are written, too: a float holds them up to 2**53.
+    Columns `as_text` are needed as texts, whatever they look like.
+    """
+
+    names: Collection[str] | None = None
+    target: str | None = None
+    as_text: Collection[str] = frozenset()
+    spelled: Collection[str] = frozenset()
+
+
+ALL_COLUMNS = ColumnRequest()
+"""All columns, as they show themselves."""
 
 
 @dataclass(frozen=True)

@@ -276,6 +276,8 @@ class NumberForm:
         """The texts as floats, and whether all are plain, without any mark; None where some text is no number."""
         import polars as pl
 
+        if len(text) > _FEW and self.read(text.head(_FEW)) is None:  # as most columns of words show at once
+            return None
         if self.decimal == ".":
             plain = text.cast(pl.Float64, strict=False)
             if plain.null_count() == text.null_count():
@@ -288,7 +290,7 @@ class NumberForm:
         texts = text.gather(marked)
         if not _NUMERIC.search(texts[0]) or _NOT_NUMERIC.search(texts[0]):
             return None
-        for some in (texts.head(_FEW), texts):  # most columns of words show in the first that they are some
+        for some in (texts.head(_FEW), texts):  # where words begin further down, too
             found = self._without_marks(some).cast(pl.Float64, strict=False)
             if found.null_count():
                 return None

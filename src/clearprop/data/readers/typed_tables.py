@@ -6,7 +6,7 @@ Other programs write large tables as folders of parts.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -16,6 +16,7 @@ from clearprop.data.columns import Column, Frame, Locator, quantity
 from clearprop.data.readers.array_tables import ArrayTable
 from clearprop.data.readers.formats import NPY, PARQUET, FileForm, form_of, place_of_row, table_parts
 from clearprop.data.readers.parquet_file import ParquetTable, joined_column
+from clearprop.data.readers.reading import ALL_COLUMNS, ColumnRequest
 from clearprop.errors import DataError
 
 TABLE_LIMIT = 2 * 2**30
@@ -50,14 +51,7 @@ class TypedTable(Protocol):
         ...
 
     def blocks(
-        self,
-        rows: int,
-        names: Collection[str] | None = None,
-        target: str | None = None,
-        as_text: Collection[str] = (),
-        spelled: Collection[str] = (),
-        since: int = 0,
-        until: int | None = None,
+        self, rows: int, asked: ColumnRequest = ALL_COLUMNS, since: int = 0, until: int | None = None
     ) -> Iterator[tuple[Column, ...]]:
         """The rows from number `since` up to `until`, at most `rows` at a time: see `ParquetTable.blocks`."""
         ...
@@ -101,21 +95,14 @@ class FolderTable:
         return tuple(first + start for file, first in parts for start in self._table(file).starts(rows))
 
     def blocks(
-        self,
-        rows: int,
-        names: Collection[str] | None = None,
-        target: str | None = None,
-        as_text: Collection[str] = (),
-        spelled: Collection[str] = (),
-        since: int = 0,
-        until: int | None = None,
+        self, rows: int, asked: ColumnRequest = ALL_COLUMNS, since: int = 0, until: int | None = None
     ) -> Iterator[tuple[Column, ...]]:
         """The rows from number `since` up to `until`, at most `rows` at a time: see `ParquetTable.blocks`."""
         end = self.rows if until is None else until
         for file, (first, last) in zip(self.files, pairwise(self.firsts), strict=True):
             if since < last and first < end:
                 own = max(since - first, 0), min(end, last) - first
-                yield from self._table(file).blocks(rows, names, target, as_text, spelled, *own)
+                yield from self._table(file).blocks(rows, asked, *own)
 
     @property
     def place(self) -> Locator:
@@ -169,8 +156,8 @@ def read_typed(
             where=source,
             try_="clearprop train --memory 1GB, which streams it; or fewer rows",
         )
-    goal = table.names[-1] if target is None else target
-    parts = list(table.blocks(_ROWS_AT_ONCE, target=goal, as_text=as_text, spelled=spelled))
+    asked = ColumnRequest(None, table.names[-1] if target is None else target, as_text, spelled)
+    parts = list(table.blocks(_ROWS_AT_ONCE, asked))
     columns = tuple(joined_column([part[i] for part in parts]) for i in range(len(table.names)))
     return Frame(source, columns, table.place)
 

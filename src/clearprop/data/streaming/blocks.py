@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -19,13 +19,15 @@ from clearprop.data.readers.csv_file import (
     CsvFile,
     Records,
     blank_lines,
+    heading,
     no_rows_error,
     place_of,
     regular_rows,
+    rows_of,
 )
 from clearprop.data.readers.formats import CSV, FileForm, table_parts
 from clearprop.data.readers.plain_text import NOTHING_KNOWN, RegularRows, byte_of_line, pieces_of_lines
-from clearprop.data.readers.reading import AS_SHOWN, Reading
+from clearprop.data.readers.reading import AS_SHOWN, ColumnRequest, Reading
 from clearprop.data.readers.sources import file_form
 from clearprop.data.readers.text_form import Evidence, NumberForm
 from clearprop.data.readers.typed_tables import TABLES, typed_table
@@ -170,9 +172,7 @@ class RowFile(Protocol):
         """Where blocks of so many columns begin; nowhere in a file that can only be read from its start."""
         ...
 
-    def blocks(
-        self, budget: Budget, names: Collection[str], target: str, part: RowRange | None = None
-    ) -> Iterator[RowBlock]:
+    def blocks(self, budget: Budget, asked: ColumnRequest, part: RowRange | None = None) -> Iterator[RowBlock]:
         """All rows of these columns, or a part, in their order; of the target with its spelling."""
         ...
 
@@ -238,22 +238,19 @@ class _Csv:
         """The sign before decimals."""
         return self.table.numbers.decimal
 
-    def blocks(
-        self, budget: Budget, names: Collection[str], target: str, part: RowRange | None = None
-    ) -> Iterator[RowBlock]:
+    def blocks(self, budget: Budget, asked: ColumnRequest, part: RowRange | None = None) -> Iterator[RowBlock]:
         """All rows of these columns, or a part, in their order."""
-        first, blank = 0 if part is None else part.begin.row, 0
-        for starts, kept, texts, byte in self._texts(budget) if part is None else self._part(part, budget):
+        first, blank, goal = 0 if part is None else part.begin.row, 0, asked.target or self.names[-1]
+        spelled = self.table.reading.spelled | {goal}
+        written = spelled | {*asked.as_text}
+        for starts, kept, texts, byte in self._texts(budget, written, part):
             rows = int(kept.sum())
             blank += len(kept) - rows
             if rows:
                 place = partial(place_of, self.source, starts[kept] - self.table.plain.shift)
-                cells = self.table.cells(texts, self.names, target, self._known)
-                columns = {
-                    c.name: TextValues(c, c.name == target or c.name in self.table.reading.spelled)
-                    for c in cells
-                    if c.name in names
-                }
+                cells = self.table.cells(texts, self.names, goal, self._known)
+                used = self.names if asked.names is None else asked.names
+                columns = {c.name: TextValues(c, c.name in spelled) for c in cells if c.name in used}
                 mark = None if byte is None else Mark(first, int(starts[0]), byte)
                 yield RowBlock(first, rows, columns, place, mark)
             first += rows
@@ -263,36 +260,30 @@ class _Csv:
             raise no_rows_error(self.names, self.source)
         self.notes = self.table.notes + blank_lines(blank - self.table.plain.blanked)
 
-    def _texts(self, budget: Budget) -> Iterator[_Texts]:
+    def _texts(
+        self, budget: Budget, written: Collection[str] | None = None, part: RowRange | None = None
+    ) -> Iterator[_Texts]:
+        """All rows, or a part; of columns that are `written` (None: all) the texts, of others it may be the numbers."""
         with self.table.records(keep=True, size=budget.text) as records:
             if self._regular(records) is not None:
                 start = Mark(0, records.begin, byte_of_line(self.table.path, records.begin))
-                yield from self._regular_texts(records, RowRange(start, None), budget)
+                yield from self._regular_texts(records, part or RowRange(start, None), budget, written)
                 return
             for starts, text in _cut_rows(records):
                 kept = starts > 0
                 yield starts, kept, self.table.texts(text.encode(), records.header, kept, headed=True), None
 
-    def _part(self, part: RowRange, budget: Budget) -> Iterator[_Texts]:
-        with self.table.records() as records:
-            yield from self._regular_texts(records, part, budget)
-
-    def _regular_texts(self, records: Records, part: RowRange, budget: Budget) -> Iterator[_Texts]:
+    def _regular_texts(
+        self, records: Records, part: RowRange, budget: Budget, written: Collection[str] | None
+    ) -> Iterator[_Texts]:
         """The texts of rows where every line is one."""
-        head, line, byte = _heading(records).encode(), part.begin.line, part.begin.byte
-        self._regular(records)
+        head, line, byte = heading(records).encode(), part.begin.line, part.begin.byte
         end = None if part.end is None else part.end.byte
         for piece in pieces_of_lines(self.table.path, byte, budget.text, end):
-            kept = np.ones(piece.count(b"\n") + (not piece.endswith(b"\n")), np.bool_)
-            texts = self.table.texts(head + piece, records.header, kept, True, self._known)
+            kept = rows_of(piece)
+            texts = self.table.texts(head + piece, records.header, kept, True, self._known, written)
             yield np.arange(line, line + len(kept)), kept, texts, byte
             line, byte = line + len(kept), byte + len(piece)
-
-
-def _heading(records: Records) -> str:
-    """A line of names for a part of a file."""
-    width = len(records.header) + records.form.trailing
-    return records.form.separator.join(f"c{i}" for i in range(width)) + "\n"
 
 
 def _cut_rows(records: Records) -> Iterator[tuple[NDArray[np.int64], str]]:
@@ -300,7 +291,7 @@ def _cut_rows(records: Records) -> Iterator[tuple[NDArray[np.int64], str]]:
 
     The text is cut where a piece of it and a row begin with the same line.
     """
-    head, begin = _heading(records), records.begin
+    head, begin = heading(records), records.begin
     lines, seen = array("q"), len(records.starts)
     for line in records:
         if len(records.starts) > seen:
@@ -333,7 +324,7 @@ class _Typed:
 
     def __init__(self, path: Path, source: str, reading: Reading) -> None:
         self.path, self.source = path, source
-        self.asked = reading.columns.texts, reading.spelled
+        self.as_text, self.spelled = reading.columns.texts, reading.spelled
         table = typed_table(path, source)
         self.names, self.held = table.names, table.held_per_column
 
@@ -349,14 +340,14 @@ class _Typed:
         size = max(1, budget.memory // (2 * self.held)) if self.held else len(self.names)
         return [self.names[i : i + size] for i in range(0, len(self.names), size)]
 
-    def blocks(
-        self, budget: Budget, names: Collection[str], target: str, part: RowRange | None = None
-    ) -> Iterator[RowBlock]:
+    def blocks(self, budget: Budget, asked: ColumnRequest, part: RowRange | None = None) -> Iterator[RowBlock]:
         """All rows of these columns, or a part, in their order."""
-        table, size = typed_table(self.path, self.source), budget.rows_read(len(names))
+        table = typed_table(self.path, self.source)
+        size = budget.rows_read(len(self.names if asked.names is None else asked.names))
+        own = replace(asked, as_text=self.as_text, spelled=self.spelled)  # the file tells all other columns apart
         first, end = (0, None) if part is None else (part.begin.row, part.end)
         last = None if end is None else end.row
-        for columns in table.blocks(size, names, target, *self.asked, since=first, until=last):
+        for columns in table.blocks(size, own, since=first, until=last):
             rows, place = len(columns[0].values), _shift_rows(table.place, first)
             yield RowBlock(first, rows, {c.name: TypedValues(c) for c in columns}, place, Mark(first))
             first += rows
@@ -386,31 +377,30 @@ class UnchangingFile:
         self.table = _ROW_FILES[file_form(path, source)](path, source, reading)
         self.table.prepare(budget, ranks)
 
-    def blocks(
-        self, budget: Budget, names: Collection[str], target: str, part: RowRange | None = None
-    ) -> Iterator[RowBlock]:
+    def blocks(self, budget: Budget, asked: ColumnRequest, part: RowRange | None = None) -> Iterator[RowBlock]:
         """All rows of these columns, or a part, in their order.
 
         Raises DataError if the file is not what it was when opened.
         """
         self.require_unchanged()
-        for block in self.table.blocks(budget, names, target, part):
+        for block in self.table.blocks(budget, asked, part):
             self.ranks.beat()
             yield block
         self.require_unchanged()
         give_back()
 
-    def own_blocks(self, budget: Budget, names: Collection[str], target: str) -> Iterator[RowBlock]:
+    def own_blocks(self, budget: Budget, asked: ColumnRequest) -> Iterator[RowBlock]:
         """Of all rows those that fall to this rank; the blocks are those of one process that reads all.
 
         A file that can only be read from its start is read by the first rank.
         """
-        cuts = self.ranks.lead(lambda: self.table.cuts(budget, len(names))) if self.ranks.size > 1 else ()
+        width = len(self.table.names if asked.names is None else asked.names)
+        cuts = self.ranks.lead(lambda: self.table.cuts(budget, width)) if self.ranks.size > 1 else ()
         own = own_part(len(cuts), self.ranks)
         if len(own):
-            yield from self.blocks(budget, names, target, RowRange(cuts[own.start], (*cuts, None)[own.stop]))
+            yield from self.blocks(budget, asked, RowRange(cuts[own.start], (*cuts, None)[own.stop]))
         elif self.ranks.rank == 0 and not cuts:
-            yield from self.blocks(budget, names, target)
+            yield from self.blocks(budget, asked)
 
     def require_unchanged(self) -> None:
         """Raise DataError if the file has changed."""

@@ -14,7 +14,7 @@ from clearprop.data.columns import Frame
 from clearprop.data.encoded_rows import Encoded, EncodingReport
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.formats import STREAMED
-from clearprop.data.readers.reading import AS_SHOWN, Reading
+from clearprop.data.readers.reading import AS_SHOWN, ColumnRequest, Reading
 from clearprop.data.readers.sources import BUNDLED, file_form
 from clearprop.data.streaming.blocks import RowBlock, UnchangingFile
 from clearprop.data.streaming.memory import Budget
@@ -54,7 +54,7 @@ def encoded_blocks(
     needed = [name for name in dict.fromkeys(wanted) if name in there]
     size = budget.rows_encoded(len(needed), len(fitted.feature_names))
     rows = found = 0
-    for block in watched.own_blocks(budget, needed, fitted.target.name):
+    for block in watched.own_blocks(budget, ColumnRequest(needed, fitted.target.name, fitted.texts)):
         frame = _frame(block, table.source, fitted.texts)
         rows += block.rows
         for first in range(0, block.rows, size):

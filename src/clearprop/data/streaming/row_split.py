@@ -13,7 +13,7 @@ from clearprop.data.column_splits import divide_by
 from clearprop.data.columns import Column, as_category, mean_of
 from clearprop.data.order_statistics import order_statistics
 from clearprop.data.parts import PARTS, check_parts, small_classes, strange_class
-from clearprop.data.readers.reading import RANDOM, Splitting
+from clearprop.data.readers.reading import RANDOM, ColumnRequest, Splitting
 from clearprop.data.row_weights import as_weights, no_row_counts
 from clearprop.data.streaming.blocks import RowBlock, UnchangingFile, texts_in
 from clearprop.data.streaming.memory import Budget, size_text
@@ -103,7 +103,7 @@ def read_divider(watched: UnchangingFile, stored: ColumnStore, split: Splitting,
         )
     if split.way != "time":
         goal = found.target.name
-        blocks = watched.blocks(budget, {name, goal}, goal)
+        blocks = watched.blocks(budget, ColumnRequest({name, goal}, goal, {name}))
         texts = [texts_in(block.columns[name])[~block.columns[goal].missing] for block in blocks]
         return Column(name, "category", np.concatenate(texts))
     places = {facts.name: k for k, facts in enumerate(stored.columns)}
@@ -129,7 +129,7 @@ def read_weights(watched: UnchangingFile, stored: ColumnStore, name: str | None,
 
 def _store_weights(watched: UnchangingFile, found: Scratch, goal: str, name: str, budget: Budget) -> None:
     first = 0
-    for block in watched.blocks(budget, {name, goal}, goal):
+    for block in watched.blocks(budget, ColumnRequest({name, goal}, goal)):
         kept = np.flatnonzero(~block.columns[goal].missing)
         values = block.columns[name]
         column = values.as_kind("number" if values.fits("number") else values.kind).take(kept)

@@ -43,7 +43,14 @@ from clearprop.data.kinds.times import (
     require_one_order,
     some_zones,
 )
-from clearprop.data.readers.reading import AS_THEY_ARE, TIMES, ColumnChoice, levels_in, word_without_place
+from clearprop.data.readers.reading import (
+    AS_THEY_ARE,
+    TIMES,
+    ColumnChoice,
+    ColumnRequest,
+    levels_in,
+    word_without_place,
+)
 from clearprop.data.slips import (
     FEW_WORDS,
     are_comma_numbers,
@@ -152,7 +159,7 @@ def _pass(
     rows, seen, cuts = 0, 0, list[tuple[Mark | None, int]]()
     for group in table.groups(budget):
         rows, seen, cuts = 0, 0, []
-        for block in watched.blocks(budget, {*group, target}, target):
+        for block in watched.blocks(budget, ColumnRequest({*group, target}, target, as_text)):
             kept = np.flatnonzero(~block.columns[target].missing)
             cuts.append((block.mark, rows))
             for name in group:

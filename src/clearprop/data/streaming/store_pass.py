@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from clearprop.data.column_roles import ColumnFacts
 from clearprop.data.columns import TRUTHS, Column, as_boolean
 from clearprop.data.kinds.times import seconds_of
+from clearprop.data.readers.reading import ColumnRequest
 from clearprop.data.streaming.blocks import UnchangingFile, Values, texts_in
 from clearprop.data.streaming.memory import Budget
 from clearprop.data.streaming.scan_pass import ScannedTable
@@ -92,7 +93,9 @@ def _store_part(watched: UnchangingFile, result: ColumnStore, budget: Budget) ->
     for group in watched.table.groups(budget):
         used = [name for name in group if name in places]
         first = begin
-        for block in watched.blocks(budget, {*used, goal}, goal, part) if used else ():
+        texts = {name for name in used if result.columns[places[name]].kind != "number"}
+        asked = ColumnRequest({*used, goal}, goal, texts)
+        for block in watched.blocks(budget, asked, part) if used else ():
             kept = np.flatnonzero(~block.columns[goal].missing)
             if first + len(kept) > end:
                 raise watched.changed()
