@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -47,7 +47,9 @@ from clearprop.data.slips import (
     mixed_column,
     mixed_times,
     require_one_unit,
+    seems_date,
     show_numbers,
+    shows_date,
     words_among,
 )
 from clearprop.errors import DataError, nearest, unknown_name
@@ -270,7 +272,12 @@ def decide_task(facts: ColumnFacts, asked: str, source: str) -> tuple[Task, str]
     number = f"more than {MOST_TEXTS:,}" if facts.distinct is None else f"{distinct}"
     counts = asked == "auto" and task == "classification" and facts.kind == "number" and distinct > FEW_CLASSES
     hint = " (--task regression, if they count something)" if counts else ""
+    if facts.kind == "category" and distinct > FEW_CLASSES and shows_date(facts.first):
+        hint = f", which are dates: {_DATE_AS_NUMBER}"
     return task, f"{task}{how}: the target {facts.name!r} holds {number} different {values}{hint}"
+
+
+_DATE_AS_NUMBER = "what is foretold is a class or a number, such as the days since the first of them"
 
 
 def check_target(facts: ColumnFacts, task: Task, distinct: int, source: str) -> None:
@@ -302,6 +309,8 @@ def check_target(facts: ColumnFacts, task: Task, distinct: int, source: str) -> 
             if has_unit(facts.first)
             else f"write durations such as {facts.first!r} as numbers, in seconds"
             if is_duration(facts.first)
+            else _DATE_AS_NUMBER
+            if shows_date(facts.first)
             else "choose another target" + (", or --task regression" if facts.kind == "number" else ""),
         )
 
@@ -337,6 +346,9 @@ def drop_reason(facts: ColumnFacts, is_array: bool) -> str:
             return f"{IDENTIFIES}: {facts.first!r} is no number (write it without its unit, or --kind says otherwise)"
         if is_duration(facts.first):
             return f"{IDENTIFIES}: {facts.first!r} is no number (write it in seconds, or --kind says otherwise)"
+        if seems_date(facts.first):
+            example = "write dates as 2021-12-31, or --kind says otherwise"
+            return f"{IDENTIFIES}: {facts.first!r} is no date that is read ({example})"
         use = f"--kind {facts.name}=text reads it" if " " in str(facts.first).strip() else "--kind says otherwise"
         return f"{IDENTIFIES}: {facts.distinct} different texts in {facts.present} rows ({use})"
     if facts.counts and facts.present == facts.rows > 2 and _COUNTER.fullmatch(facts.name):
@@ -386,12 +398,16 @@ def used_column(column: Column, place: Locator, source: str = "", asked: str = "
     return as_boolean(column, place) if are_truths(texts) else replace(column, use=use_of_texts(texts))
 
 
+_TIGHT = re.compile(r"\d{4}[MQqWHhSs年]|\d{1,2}[A-Za-z]{3}\d{4}|KW|CW")
+"""Dates without any sign between their parts, as they begin."""
+
+
 def may_be_times(texts: NDArray[Any]) -> bool:
     """A quick look at the first text that is there: most columns need no other to be known as no times."""
     first = next((text for text in texts if text is not None), "")
     if len(first) > LONGEST_TIME or not any(c.isdigit() for c in first):
         return False
-    return bool(set("-/.: ") & set(first)) or first[4:5] in ("M", "Q", "q", "W") or first[-2:].lower() in ("am", "pm")
+    return bool(set("-/.: ") & set(first)) or _TIGHT.match(first) is not None or first[-2:].lower() in ("am", "pm")
 
 
 def checked_column(column: Column, place: Locator) -> Column:
@@ -455,3 +471,29 @@ def use_of_texts(texts: Collection[str], asked: str = "") -> str:
         return asked
     sign = list_sign(texts) if any(sign in text for text in texts for sign in SIGNS) else ""
     return f"list{sign}" if sign else ""
+
+
+def looks(text: str) -> str:
+    """What a reader sees of a text: no capital letters, one blank for several, nothing without width.
+
+    >>> looks("New  YORK") == looks("new york"), looks("cafe\u0301") == looks("caf\u00e9"), looks("a") == looks("b")
+    (True, True, False)
+    """
+    if text.isascii():
+        return " ".join(text.casefold().split())
+    import unicodedata  # start-up time: few texts need it
+
+    shown = (c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+    return " ".join("".join(shown).casefold().split())
+
+
+def alike(texts: Iterable[str]) -> list[str]:
+    """Those of different texts that look the same to a reader, one group after the other.
+
+    >>> alike(["Yes", "no", "yes"])
+    ['Yes', 'yes']
+    """
+    groups: dict[str, list[str]] = {}
+    for text in texts:
+        groups.setdefault(looks(text), []).append(text)
+    return [text for group in groups.values() if len(group) > 1 for text in group]

@@ -44,6 +44,8 @@ _CODE = re.compile(r"(?:.*[_\s.-])?(?:zip|zip[_ -]?code|plz|postcode|postal[_ -]
 """Names of columns whose numbers are codes, as a rule."""
 _DATE = re.compile(r"(?:.*[_\s.-])?(?:date|datum|day|yyyymmdd)|.*[a-z](?:Date|DATE)", re.IGNORECASE)
 """Names of columns whose numbers of eight digits are dates, as a rule."""
+_FILLS = frozenset(number_text(float(f"1e{power}")) for power in range(15, 39)) | {number_text(9.969209968386869e36)}
+"""Numbers that programs write there."""
 FAR = 5
 """Such a number is told if it lies so many times further from the median than the other end of the values."""
 
@@ -126,18 +128,27 @@ class NumberEncoding:
         """What the numbers may be instead."""
         if 1900_01_01 <= self.low <= self.high <= 2100_12_31 and _DATE.fullmatch(self.name):
             return f"if these are dates: --kind {self.name}=date"
+        if 20_000 <= self.low <= self.high <= 65_000 and _DATE.fullmatch(self.name):
+            since = np.datetime64("1899-12-30") + np.timedelta64(int(self.low), "D")
+            return f"if these are days as a spreadsheet counts them, from {since} on: write dates"
         if _CODE.fullmatch(self.name):
             return f"if these are codes: --kind {self.name}=category"
         word = self._missing_word
-        return f"{word} may stand for a missing value (--missing {word})" if word else ""
+        said = word if len(word) < 9 else f"{float(word):g}"
+        return f"{said} may stand for a missing value (--missing {said})" if word else ""
 
     @property
     def _missing_word(self) -> str:
         """A number such as 999 that lies far from all others, as text; empty if there is none."""
         below, above = self.fill - self.low, self.high - self.fill
-        if self.high in MISSING_NUMBERS and above > FAR * below:
+        if _stands_for_nothing(self.high) and above > FAR * below:
             return number_text(self.high)
-        return number_text(self.low) if -self.low in MISSING_NUMBERS and below > FAR * above else ""
+        return number_text(self.low) if _stands_for_nothing(-self.low) and below > FAR * above else ""
+
+
+def _stands_for_nothing(number: float) -> bool:
+    """Whether people or programs write a number where a value is missing: 999, 1e20, 9.97e36 (netCDF, its default)."""
+    return number in MISSING_NUMBERS or (number >= 1e15 and number_text(number) in _FILLS)
 
 
 @dataclass(frozen=True)

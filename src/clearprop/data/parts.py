@@ -16,8 +16,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.column_roles import alike
 from clearprop.data.columns import Column, RowNumbers, as_category, name_list, quantity
-from clearprop.data.slips import multiples_read
+from clearprop.data.slips import multiples_read, shown_texts
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.scratch import Scratch
 from clearprop.data.table import Table, draw_rows, random_order
@@ -170,16 +171,13 @@ def features_of(columns: Sequence[str]) -> dict[str, list[int]]:
 
 
 def class_doubts(names: Sequence[str]) -> list[str]:
-    """A sentence about classes that differ in capital letters alone.
+    """A sentence about classes that look alike.
 
     >>> class_doubts(["Yes", "no", "yes"])
-    ["classes that differ in capital letters alone are told apart: 'Yes', 'yes'"]
+    ["classes that look alike are told apart: 'Yes', 'yes'"]
     """
-    alike: dict[str, list[str]] = {}
-    for name in names:
-        alike.setdefault(name.casefold(), []).append(name)
-    found = [repr(name) for same in alike.values() if len(same) > 1 for name in same]
-    return [f"classes that differ in capital letters alone are told apart: {name_list(found, 6)}"] if found else []
+    found = alike(names)
+    return [f"classes that look alike are told apart: {shown_texts(found)}"] if found else []
 
 
 def _doubles(groups: dict[str, list[int]], x: NDArray[np.float32]) -> list[str]:
@@ -187,11 +185,11 @@ def _doubles(groups: dict[str, list[int]], x: NDArray[np.float32]) -> list[str]:
     seen: dict[bytes, list[str]] = {}
     for name, features in groups.items():
         seen.setdefault(np.ascontiguousarray(x[:, features]).tobytes(), []).append(name)
-    alike = [names for names in seen.values() if len(names) > 1]
-    if len(alike) > 3:
-        further = [name for names in alike for name in names[1:]]
+    same = [names for names in seen.values() if len(names) > 1]
+    if len(same) > 3:
+        further = [name for names in same for name in names[1:]]
         return [f"{len(further)} columns hold the same as others: {name_list(further, 6)}"]
-    return [f"columns {' and '.join(map(repr, names))} hold the same" for names in alike]
+    return [f"columns {' and '.join(map(repr, names))} hold the same" for names in same]
 
 
 def _tell_tales(groups: dict[str, list[int]], x: NDArray[np.float32], y: NDArray[np.generic]) -> list[str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.column_roles import Dropped, Task, pictures_without_classes
+from clearprop.data.column_roles import Dropped, Task, alike, pictures_without_classes
 from clearprop.data.columns import (
     NAMES_FILE,
     Column,
@@ -52,7 +52,7 @@ from clearprop.data.readers.reading import (
 )
 from clearprop.data.readers.sources import read
 from clearprop.data.row_weights import as_weights
-from clearprop.data.slips import has_unit
+from clearprop.data.slips import has_unit, seems_date, told_apart
 from clearprop.data.table import Table
 from clearprop.data.target_transforms import TargetTransform
 from clearprop.errors import ArgumentError, DataError, user_line
@@ -447,7 +447,10 @@ def encoding_doubts(encodings: Sequence[Any]) -> list[str]:
     """A sentence about each kind of column that may be taken for something else than it is."""
     numbers = [e for e in encodings if isinstance(e, NumberEncoding) and e.kind == "number"]
     words = [e for e in encodings if isinstance(e, CategoryEncoding)]
-    found = [_digits_lost(numbers), _units(words), *map(_epoch, numbers), _months(numbers)]
+    doubles = {e.name: texts for e in words if (texts := alike(e.levels))}
+    found = [_digits_lost(numbers), *map(_epoch, numbers), _months(numbers), told_apart(doubles) if doubles else ""]
+    found += [_as_words(words, has_unit, "numbers without their unit")]
+    found += [_as_words(words, seems_date, "dates as 2021-12-31")]
     return [sentence for sentence in found if sentence]
 
 
@@ -461,14 +464,14 @@ def _digits_lost(numbers: Iterable[NumberEncoding]) -> str:
     return f"{one} {name_list(lost, 6)} are so large beside their differences that digits are lost (subtract a part)"
 
 
-def _units(words: Iterable[CategoryEncoding]) -> str:
-    """About columns whose words are numbers with a unit behind them."""
-    found = [e for e in words if len(e.levels) >= _LEAST_LEVELS and all(map(has_unit, e.levels))]
+def _as_words(words: Iterable[CategoryEncoding], seem: Callable[[str], bool], write: str) -> str:
+    """About columns whose words all seem to be something else, which could be written otherwise."""
+    found = [e for e in words if len(e.levels) >= _LEAST_LEVELS and all(map(seem, e.levels))]
     if not found:
         return ""
     columns = "column" if len(found) == 1 else "the columns"
     told = f"the texts of {columns} {name_list([repr(e.name) for e in found], 6)}"
-    return f"{told} are taken as words, such as {found[0].levels[0]!r} (write numbers without their unit)"
+    return f"{told} are taken as words, such as {found[0].levels[0]!r} (write {write})"
 
 
 def _epoch(number: NumberEncoding) -> str:

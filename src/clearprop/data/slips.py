@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.columns import is_number, quantity
-from clearprop.data.kinds.time_forms import by_form
-from clearprop.data.readers.text_form import (
+from clearprop.data.columns import is_number, name_list, quantity
+from clearprop.data.kinds.time_forms import LONGEST_TIME, by_form, form_of
+from clearprop.data.readers.number_marks import (
     ABOUT,
+    DURATION,
+    DURATIONS,
     LAP,
     MONEY,
     MULTIPLES,
@@ -28,9 +30,10 @@ FEW_VALUES = 20
 """Text with at most this many distinct values is never taken for an identifier."""
 FEW_WORDS = 3
 """So many different words may stand for a missing number in a column that would identify rows with them."""
-_COMMA_NUMBER, _GROUPED_NUMBER = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+_COMMA_NUMBER = re.compile(rf"\(?[+\-\u2212]?\s*{MONEY}?\s*(\d+|[1-9]\d{{0,2}}(\.\d{{3}})+)(,\d+)?\s*(?:{MONEY}|%)?\)?")
+_COMMA_DECIMALS = re.compile(r"\.\d{3},\d|\d,\d{1,2}(?!\d)|\d,\d{4}|\d{4},\d|(?<!\d)0,\d")
 _MARKED = re.compile(
-    rf"{LAP}|(?:{ABOUT})?\(?[+\-\u2212]?\s*{MONEY}?\s*"
+    rf"{LAP}|{DURATIONS}|(?:{ABOUT})?\(?[+\-\u2212]?\s*{MONEY}?\s*\(?"
     r"(\d+([.,]\d+)?|[1-9]\d{0,2}([.,'’ \u00a0\u202f\u2009]\d{3})+([.,]\d+)?)"
     rf"(?:{NO_CENTS})?(?:{'|'.join(MULTIPLES.values())})?\s*(?:{MONEY}|%)?\)?-?"
 )
@@ -92,26 +95,69 @@ def show_numbers(texts: Sequence[str]) -> NDArray[np.bool_]:
     return found
 
 
+def row_of_text(texts: NDArray[Any], rows: NDArray[np.intp]) -> int | None:
+    """The first of these rows that holds a text which is no number; None if none does.
+
+    >>> row_of_text(np.array(["1", None, "a", "b"], dtype=object), np.array([0, 1, 2, 3]))
+    2
+    """
+    return next((int(r) for r in rows if texts[r] is not None and not shows_number(texts[r])), None)
+
+
 _ANY_DIGITS = re.compile(_MARKED.pattern.replace("[1-9]", r"\d").replace("[0-5]", r"\d"))
 _UNITS = (
     "[kcmµn]?m[²³23]?|[kmµ]?g|lbs?|oz|[cm]?l|ms|s|sec|min|h|hrs?|days?|years?|°?[CF]|K|[kM]?Wh?|V|A|[kMG]?Hz|[kMG]B|px"
     "|ft|in|mi|mph|km/h|sqm|sqft|ha|pcs?|x"
 )
-_WITH_UNIT = re.compile(rf"[+-]?\d[\d.,]*\s?(?:{_UNITS})\.?|[+-]?\d[\d.,]*\s[A-Za-zµ°%]{{2,12}}\.?")
-"""A number with a unit behind it, or with any word after a space: `3 bedrooms`."""
+_WITH_UNIT = re.compile(
+    rf"[+-]?\d[\d.,]*\s?(?:{_UNITS})\.?|[+-]?\d[\d.,]*\s[A-Za-zµ°%]{{2,12}}\.?"
+    r"|[^\w.,]*(?:[A-Za-z]{1,4}\.?\s?)?[^\w.,]*\d+[.,]\d+(?![.,]?\d)[^.,]{0,12}"
+)
+"""A number with a unit behind it, with any word after a space (`3 bedrooms`), or with decimals and a few more signs."""
 
 
-_DURATION = re.compile(r"\d+:[0-5]\d(:[0-5]\d)?([.,]\d+)?")
-"""Hours, minutes and seconds: of a day, or a duration."""
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+_FURTHER = re.compile(r"\d+|[^\W\d]{3,}")
+
+
+def seems_date(text: object) -> bool:
+    """Whether a text holds a year and, besides, two of month, day and time, in whatever way.
+
+    >>> seems_date("Sat 5 maja 2020"), seems_date("2020-01-05 10:11 CET"), seems_date("model 2020"), seems_date(None)
+    (True, True, False, False)
+    """
+    if not isinstance(text, str) or len(text) > LONGEST_TIME or _YEAR.search(text) is None:
+        return False
+    return len(_FURTHER.findall(_YEAR.sub(" ", text, count=1))) > 1 and _DATE_SIGNS.fullmatch(text) is not None
+
+
+_DATE_SIGNS = re.compile(r"[\w\s./:,+'’\-\[\]]+")
+_DURATION = re.compile(
+    r"\d+:[0-5]\d(:[0-5]\d)?([.,]\d+)?|(?:\d+\s?(?:days?|d|hours?|hrs?|h|minutes?|min|m|seconds?|sec|s)[ ,]*){2,}"
+)
+"""Hours, minutes and seconds, of a day or a duration: `1:30:00`, `1h 30m`."""
 
 
 def is_duration(text: object) -> bool:
     """Whether a text is a time that a clock counts, and no number.
 
-    >>> is_duration("69:04:01"), is_duration("69:04"), is_duration("12.5")
-    (True, True, False)
+    >>> is_duration("69:04:01"), is_duration("69:04"), is_duration("1h 30m"), is_duration("12.5")
+    (True, True, True, False)
     """
     return isinstance(text, str) and _DURATION.fullmatch(text) is not None
+
+
+def shows_date(text: object) -> bool:
+    """Whether a text is a date, in a way that is read.
+
+    >>> shows_date("2021-12-31"), shows_date("3 May 2021"), shows_date("12:30"), shows_date("red")
+    (True, True, False, False)
+    """
+    form = form_of(_DIGITS.sub("0", text)) if isinstance(text, str) else None
+    return form is not None and "year" in form.numbers
+
+
+_DIGITS = re.compile(r"\d")
 
 
 def has_unit(text: object) -> bool:
@@ -124,12 +170,12 @@ def has_unit(text: object) -> bool:
 
 
 def are_comma_numbers(texts: Collection[str]) -> bool:
-    """Whether texts are numbers with a comma before their decimals.
+    """Whether texts are numbers, of which some have a comma before their decimals beyond doubt.
 
-    >>> are_comma_numbers(["0,5", "-12,25"]), are_comma_numbers(["1,000"]), are_comma_numbers(["a,b"])
-    (True, False, False)
+    >>> are_comma_numbers(["0,5", "-12,25", "7"]), are_comma_numbers(["1,000"]), are_comma_numbers(["1.100,56 €"])
+    (True, False, True)
     """
-    return all(map(_COMMA_NUMBER.fullmatch, texts)) and not all(map(_GROUPED_NUMBER.fullmatch, texts))
+    return all(map(_COMMA_NUMBER.fullmatch, texts)) and any(map(_COMMA_DECIMALS.search, texts))
 
 
 def words_among(texts: Collection[str]) -> frozenset[str]:
@@ -173,6 +219,7 @@ def multiples_read(columns: Iterable[Any]) -> list[str]:
         words = [f"{word} as {number}" for word, number in multiples_in(column.marks).items()]
         words += ["~ before a number left off"] * ("~" in column.marks)
         words += ["minutes and seconds as seconds"] * (SECONDS in column.marks)
+        words += ["durations as seconds"] * (DURATION in column.marks)
         if words:
             told = " and ".join(words)
             found.append(f"column {column.name!r}: {told} (--kind {shlex.quote(column.name)}=category takes words)")
@@ -214,3 +261,27 @@ def mixed_column(name: str, text: str, where: str, slips: int, numbers: int, on_
         where=where,
         try_=remedy,
     )
+
+
+def told_apart(alike: Mapping[str, Sequence[str]]) -> str:
+    """A sentence about columns with words that look alike.
+
+    >>> told_apart({"a": ["Red", "red"]})
+    "words that look alike are told apart: 'Red', 'red' in column 'a'"
+    """
+    told = [f"{shown_texts(texts)} in column {name!r}" for name, texts in alike.items()]
+    return f"words that look alike are told apart: {'; '.join(told[:3])}"
+
+
+def shown_texts(texts: Sequence[str]) -> str:
+    r"""Texts as they can be told apart on a screen, the first of them where there are many.
+
+    >>> shown_texts(["red", "red\u200b", "caf\u00e9", "cafe\u0301"])
+    "'red', 'red\\u200b', 'café', 'cafe\\u0301'"
+    """
+    import unicodedata  # start-up time: few texts need it
+
+    def shown(text: str) -> str:
+        return repr(text) if unicodedata.is_normalized("NFC", text) else ascii(text)
+
+    return name_list([shown(text) for text in texts], 6)

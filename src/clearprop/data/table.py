@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import (
+    INDICATOR_SHARE,
     ColumnFacts,
     Dropped,
     Task,
@@ -41,7 +42,7 @@ from clearprop.data.columns import (
 from clearprop.data.readers.reading import AS_SHOWN, RANDOM, ColumnChoice, Reading, Splitting, words_of
 from clearprop.data.readers.sources import BUNDLED, read
 from clearprop.data.row_weights import as_weights
-from clearprop.data.slips import require_one_unit
+from clearprop.data.slips import mixed_column, require_one_unit, row_of_text, show_numbers
 from clearprop.data.target_transforms import require_known
 from clearprop.errors import ArgumentError, DataError
 
@@ -170,7 +171,8 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
     reading.columns.require_known(frame.names, frame.source)
     names, target_note = choose_targets(frame, target, reading.columns)
     missing = np.any([frame[name].missing for name in names], axis=0)
-    lost = lost_rows(", ".join(names), int(missing.sum()), frame.rows, frame.source)
+    words = frame.decimal is not None and any(frame[name].kind == "category" for name in names)
+    lost = lost_rows(", ".join(names), int(missing.sum()), frame.rows, frame.source, words)
     kept = np.flatnonzero(~missing)
 
     def place(column: str, row: int) -> str:
@@ -213,8 +215,11 @@ def _divider(frame: Frame, kept: RowNumbers, place: Locator, choice: ColumnChoic
     return used_column(column, place, frame.source, asked) if choice.split.way == "time" else as_category(column)
 
 
-def lost_rows(target: str, lost: int, rows: int, source: str) -> tuple[str, ...]:
-    """A note on the rows that have no target.  Raises DataError if none has one."""
+def lost_rows(target: str, lost: int, rows: int, source: str, words: bool) -> tuple[str, ...]:
+    """A note on the rows that have no target.  Raises DataError if none has one.
+
+    Where it holds `words`, some that are taken for no value, such as None, may be classes.
+    """
     if lost == rows:
         raise DataError(
             f"the target {target!r} is missing in every row",
@@ -223,7 +228,8 @@ def lost_rows(target: str, lost: int, rows: int, source: str) -> tuple[str, ...]
             where=f"{source}, column {target!r}",
             try_="choose another target",
         )
-    return (f"{quantity(lost, 'row')} left out: no value in the target {target!r}",) if lost else ()
+    hint = " (--missing says which words stand for none)" if words and lost > max(2, INDICATOR_SHARE * rows) else ""
+    return (f"{quantity(lost, 'row')} left out: no value in the target {target!r}{hint}",) if lost else ()
 
 
 def _features(
@@ -244,6 +250,8 @@ def _features(
         reason, asked = choice.reason(name), choice.kind_of(name)
         if not reason:
             column = used_column(given, place, frame.source, asked)
+            if not asked and column.kind == "category" and len(kept) < frame.rows:
+                _require_numbers_alone(frame, read[number], kept)
             reason = drop_reason(feature_facts(column, choice.asked(name)), frame.is_array)
         if reason:
             dropped.append(Dropped(name, reason, int(column.missing.sum())))
@@ -252,6 +260,18 @@ def _features(
             features[name] = partial(rows.at, number) if as_read else partial(same, column)
     require_features(len(features), dropped, ", ".join(targets), frame.source)
     return TableColumns(tuple(features), tuple(features.values()), len(kept)), tuple(dropped)
+
+
+def _require_numbers_alone(frame: Frame, column: Column, kept: RowNumbers) -> None:
+    """Raise DataError for text in a row without target, where all that is `kept` of a column are numbers."""
+    texts = set(column.values[kept].tolist()) - {None}
+    if not all(any(map(str.isdigit, text)) for text in texts) or not texts or not show_numbers([*texts]).all():
+        return
+    row = row_of_text(column.values, np.setdiff1d(np.arange(frame.rows), kept))
+    if row is not None:
+        numbers = sum(text is not None for text in column.values[kept].tolist())
+        where = frame.place(column.name, row)
+        raise mixed_column(column.name, column.values[row], where, 1, numbers, on_top=row == 0)
 
 
 def require_features(number: int, dropped: Sequence[Dropped], target: str, source: str) -> None:

@@ -76,6 +76,15 @@ class TimeEncoding:
         return ", ".join(parts)
 
     @property
+    def _doubt(self) -> str:
+        """The first or the last day of all, if it may stand for none."""
+        below, above = self.fill - self.low, self.high - self.fill
+        for end, far in ((self.low, below > _FAR * above), (self.high, above > _FAR * below)):
+            if far and (day := time_text(DAY * (end // DAY), clock=False)) in _DOUBTED:
+                return day
+        return ""
+
+    @property
     def note(self) -> str:
         """What a reader should know besides."""
         first, last = (time_text(t, clock="day" in self.periods) for t in (self.low, self.high))
@@ -84,7 +93,14 @@ class TimeEncoding:
             + (" UTC" if self.zoned else "")
             + ("" if self.order == "year-first" else f", {self.order}")
         )
+        note += f"; {doubt} may stand for a missing one (--missing, as it is written)" if (doubt := self._doubt) else ""
         return note + (", missing: the median" if self.missing else "") + (", and marked" if self.indicator else "")
+
+
+_DOUBTED = ("0001-01-01", "1753-01-01", "1899-12-30", "1900-01-01", "1970-01-01", "2999-12-31", "9999-12-31")
+"""Dates that programs write where there is none, in their order."""
+_FAR = 5
+"""Such a date is told if it lies so many times further from the median than the other end of the times."""
 
 
 def fit_time(name: str, order: str, chunks: Chunks, missing: int, zoned: bool | None = None) -> TimeEncoding:

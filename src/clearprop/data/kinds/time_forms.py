@@ -34,36 +34,49 @@ DATES = (
     r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})",
     r"(?P<year>(?:1[5-9]|2[01])\d{2})-(?P<month>\d{2})",
     r"(?P<year>\d{4})M(?P<month>\d{2})",
+    r"(?P<month>\d{1,2})/(?P<year>(?:1[5-9]|2[01])\d{2})",
     r"(?P<year>\d{4})[\s-]?[Qq](?P<quarter>[1-4])",
-    r"[Qq](?P<quarter>[1-4])[\s/-](?P<year>\d{4})",
+    r"[QqTt](?P<quarter>[1-4])[\s/-](?P<year>\d{4})",
+    r"(?P<year>\d{4})[\s-]?[HhSs](?P<semester>[12])",
+    r"(?:KW|CW)\s?(?P<week>\d{1,2})[\s/.-](?P<year>\d{4})",
+    r"(?P<year>\d{4})年(?P<month>\d{1,2})月",
+    r"(?P<year>\d{4})年(?P<month>\d{1,2})月(?P<day>\d{1,2})日",
     r"(?P<year>\d{4})-?W(?P<week>\d{2})(?:-?(?P<weekday>[1-7]))?",
     r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})",
     r"(?P<first>\d{1,2})(?P<sign>[-/.])(?P<other>\d{1,2})[-/.](?P<year>\d{4})",
     r"(?P<first>\d{1,2})(?P<sign>[-/])(?P<other>\d{1,2})[-/](?P<year>\d{2})",
     r"(?P<first>\d{2})(?P<sign>\.)(?P<other>\d{2})\.(?P<year>\d{2})",
-    rf"{_WEEKDAY}(?P<day>\d{{1,2}})(?:\.|st|nd|rd|th|er)?[\s-](?:de\s)?{_NAME}(?:\sde\s|[\s,-]+)(?P<year>\d{{4}})",
+    rf"{_WEEKDAY}(?P<day>\d{{1,2}})(?:\.|st|nd|rd|th|er)?[\s/-](?:de\s)?{_NAME}(?:\sde\s|[\s/,-]+)(?P<year>\d{{4}})",
+    rf"(?P<day>\d{{1,2}})(?P<month_name>{_WORD}{{3}})(?P<year>\d{{4}})",
     rf"{_WEEKDAY}{_NAME}\s(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,?\s+(?P<year>\d{{4}})",
     rf"{_NAME}[\s-](?P<year>\d{{4}})",
     rf"{_NAME}(?:-|\s?['’])(?P<year>\d{{2}})",
 )
 """The ways to write a date; no text fits two of them.  Without a day it is the first of the month, the quarter or the
 week, which are those of ISO 8601.  `Jan-20` is a month of a year, as spreadsheets write it, and `20-Jan` is no date."""
-_PATTERNS = (*(rf"{date}(?:(?:,?\s+|T){CLOCK})?" for date in DATES), CLOCK)
+_PATTERNS = (
+    *(rf"{date}(?:(?:,?\s+|T){CLOCK})?" for date in DATES),
+    CLOCK,
+)
 """Ways to write a time: a date with or without the time of day, or that alone."""
 _BOUNDS = {
     "[1-4]": (r"\d", "quarter", 1, 4),
+    "[12]": (r"\d", "semester", 1, 2),
     "[1-7]": (r"\d", "weekday", 1, 7),
     r"(?:1[5-9]|2[01])\d{2}": (r"\d{4}", "year", 1500, 2199),
 }
 """Where a pattern takes some digits only: what takes all of them, the name of the number, the least and the most."""
 MONTHS = (
-    "january januar janvier enero gennaio janeiro", "february februar février fevrier febrero febbraio",
-    "march märz mars marzo mrz", "april avril abril aprile", "may mai mayo maggio", "june juni juin junio giugno",
-    "july juli juillet julio luglio", "august août aout agosto", "september septembre septiembre settembre sept",
-    "october oktober octobre octubre ottobre", "november novembre noviembre",
-    "december dezember décembre decembre diciembre dicembre",
+    "january januar janvier enero gennaio janeiro januari jänner",
+    "february februar février fevrier febrero febbraio februari fevereiro feber",
+    "march märz mars marzo mrz maart março marts", "april avril abril aprile", "may mai mayo maggio mei maio maj",
+    "june juni juin junio giugno junho", "july juli juillet julio luglio julho",
+    "august août aout agosto augustus augusti", "september septembre septiembre settembre sept setembro",
+    "october oktober octobre octubre ottobre outubro", "november novembre noviembre novembro",
+    "december dezember décembre decembre diciembre dicembre dezembro",
 )  # fmt: skip
-"""The months in English, German, French, Spanish and Italian, by whose first three letters or more they are named."""
+"""The months in English, German, French, Spanish, Italian, Portuguese, Dutch and Scandinavian languages, by whose first
+three letters or more they are named."""
 PIVOT = 69
 """Years of two digits from this one on are those of the last century, as POSIX says."""
 
@@ -211,6 +224,8 @@ class FormTexts:
             month = np.array([month_number(words["month_name"])])
         if "quarter" in numbers:
             month = 3 * numbers["quarter"] - 2
+        if "semester" in numbers:
+            month = 6 * numbers["semester"] - 5
         if self.form.ordered or "month_name" in words:
             year = np.where(year < 100, year + np.where(year < PIVOT, 2000, 1900), year)
         return year, month, day

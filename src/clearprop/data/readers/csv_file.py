@@ -18,20 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, ColumnKind, Frame, name_list, quantity
-from clearprop.data.readers.formats import LONGEST_LINE, long_line_error, require_columns_in_bounds
+from clearprop.data.readers.dialects import as_usual, with_name_of_rows, with_single_blanks, without_first_lines
+from clearprop.data.readers.formats import LONGEST_LINE, long_line_error, require_columns_in_bounds, zeros_error
+from clearprop.data.readers.number_marks import marks_of
 from clearprop.data.readers.plain_text import (
     NOTHING_KNOWN,
+    PlainText,
     RegularRows,
     byte_of_line,
     look_at_lines,
     not_text_error,
     pieces_of_lines,
     plain_text,
-    with_single_blanks,
-    without_first_lines,
 )
 from clearprop.data.readers.reading import AS_SHOWN, Reading
-from clearprop.data.readers.text_form import Evidence, NumberForm, TextForm, decide_numbers, find_form, marks_of
+from clearprop.data.readers.text_form import Evidence, NumberForm, TextForm, decide_numbers, find_form
 from clearprop.errors import DataError
 
 if TYPE_CHECKING:
@@ -100,6 +101,9 @@ class Records:
             if len(rest) == LONGEST_LINE:
                 raise long_line_error(self.source, self.reader.line_num + piece.count("\n") + 1)
             piece += rest
+            if "\0" in piece:
+                line = self.reader.line_num + piece[: piece.index("\0")].count("\n") + 1
+                raise zeros_error(self.source, line) if line > 1 else not_text_error(self.source)
             if self.keep:
                 self.pieces.append(piece)
                 self.starts.append(self.reader.line_num + 1)
@@ -116,6 +120,20 @@ def _quote_error(source: str, line: int, detail: str) -> DataError:
     )
 
 
+_HEAD = 1 << 18
+"""The characters that are looked at to tell how fields are quoted."""
+
+
+def _in_usual_quotes(plain: PlainText, reading: Reading) -> PlainText:
+    """The text, or a copy of one that is quoted in another way than is usual."""
+    with plain.path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
+        head = file.read(_HEAD)
+    if not ("'" in head or '\\"' in head or head.lstrip("\r\n").startswith("#")):
+        return plain
+    whole = len(head) < _HEAD
+    return as_usual(plain, head if whole else head[: head.rfind("\n") + 1], reading.separator)
+
+
 class CsvFile:
     """A text file that holds a table: its text in UTF-8 (`path`), its form, and the form of its numbers.
 
@@ -123,11 +141,14 @@ class CsvFile:
     """
 
     def __init__(self, path: Path, source: str, reading: Reading = AS_SHOWN) -> None:
-        self.plain = plain_text(path, source, reading.encoding, reading.habit.encoding)
+        self.plain = _in_usual_quotes(plain_text(path, source, reading.encoding, reading.habit.encoding), reading)
         self.source, self.reading = source, reading
         self.form = find_form(self.plain.path, reading)
         if self.form.above:
             self.plain = without_first_lines(self.plain, self.form.above)
+            self.form = find_form(self.plain.path, reading)
+        if self.form.row_names:
+            self.plain = with_name_of_rows(self.plain, self.form.separator)
             self.form = find_form(self.plain.path, reading)
         if self.form.aligned:
             self.plain = with_single_blanks(self.plain)

@@ -5,6 +5,7 @@ What is read of a file is bounded before it is allocated: by its columns, and by
 
 from __future__ import annotations
 
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,3 +220,41 @@ def long_line_error(source: str, line: int) -> DataError:
         where=f"{source}:{line}",
         try_="check that lines end in a line feed, and that it is a table",
     )
+
+
+def zeros_error(source: str, line: int) -> DataError:
+    """The error for a text with bytes that are zero.
+
+    >>> zeros_error("t.csv", 3).where
+    't.csv:3'
+    """
+    return DataError(
+        f"{source!r} holds bytes that are zero, and so is no whole text",
+        expected=f"text, or {DATA_FILE}",
+        got="a zero byte: the file is damaged, or was not written to its end",
+        where=f"{source}:{line}",
+        try_="write the file anew, or, if nothing else is wrong: tr -d '\\000' < file > clean.csv",
+    )
+
+
+_HASH = re.compile(r"#\s*(?=[^\s#,;|])")
+_DIGIT = re.compile(r"\d")
+
+
+def names_behind_hash(head: str) -> str:
+    r"""The # and blanks with which a line of names begins: it has as many fields as the next line, which is no comment.
+
+    Where blanks stand between fields, it holds no digits, and the next line does.
+
+    >>> names_behind_hash("# v b\n1 2\n"), names_behind_hash("# made by me\n1,2\n"), names_behind_hash("#,v\n1,2\n")
+    ('# ', '', '')
+    """
+    lines = [line for line in head[:LONGEST_LINE].split("\n", 20) if line.strip()][:2]
+    sign = _HASH.match(lines[0]) if len(lines) == 2 else None
+    if sign is None or lines[1].startswith("#"):
+        return ""
+    names, below = lines[0].removeprefix(sign[0]), lines[1]
+    by_blanks = len(names.split()) == len(below.split()) > 1
+    counted = by_blanks and not _DIGIT.search(names) and _DIGIT.search(below) and not set(",;\t|") & set(below)
+    alike = any(names.count(sign) == below.count(sign) > 0 for sign in ",;\t|")
+    return sign[0] if alike or counted else ""

@@ -10,7 +10,6 @@ import io
 import lzma
 import os
 import re
-import shutil
 import tempfile
 import weakref
 import zipfile
@@ -33,6 +32,7 @@ from clearprop.data.readers.formats import (
     LONGEST_LINE,
     holds_workbook,
     long_line_error,
+    names_behind_hash,
     require_unpacked_in_bounds,
 )
 from clearprop.data.readers.json_rows import is_json, write_json_as_csv
@@ -150,7 +150,7 @@ def _json_as_text(path: Path, source: str, encoding: str) -> PlainText:
     return _as_written(write, shift=1)
 
 
-def _as_written(write: Callable[[IO[str]], tuple[str, ...]], shift: int = 0) -> PlainText:
+def _as_written(write: Callable[[IO[str]], tuple[str, ...]], shift: int = 0, blanked: int = 0) -> PlainText:
     """What `write` writes, as a text file; it gives what should be told."""
     scratch, handle = _scratch_file()
     try:
@@ -159,45 +159,18 @@ def _as_written(write: Callable[[IO[str]], tuple[str, ...]], shift: int = 0) -> 
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
-    return _kept_while_used(PlainText(scratch, notes, shift=shift))
+    return _kept_while_used(PlainText(scratch, notes, blanked, shift))
 
 
-def without_first_lines(plain: PlainText, lines: int) -> PlainText:
-    """A copy of a text whose first lines are blank, so that all others keep their numbers."""
-    note = f"{quantity(lines, 'line')} above the names skipped (--header yes takes the first line for names)"
-    scratch, handle = _scratch_file()
-    with os.fdopen(handle, "wb") as copy, plain.path.open("rb") as file:
-        for _ in range(lines):
-            file.readline()
-            copy.write(b"\n")
-        shutil.copyfileobj(file, copy, _PIECE)
-    return _kept_while_used(PlainText(scratch, (*plain.notes, note), plain.blanked, plain.shift))
+def copied_text(plain: PlainText, write: Callable[[IO[str], IO[str]], None], note: str = "") -> PlainText:
+    """A copy of a text, line by line as in the original, which `write` makes of it; `note` says what was done."""
 
+    def whole(copy: IO[str]) -> tuple[str, ...]:
+        with plain.path.open(encoding="utf-8-sig", newline="") as text:
+            write(text, copy)
+        return (*plain.notes, note) if note else plain.notes
 
-def with_single_blanks(plain: PlainText) -> PlainText:
-    """A copy of a text with one blank between fields, where there were several, for columns to stand below each other.
-
-    Lines keep their numbers, and what is in quotes stays as it is.
-    """
-    scratch, handle = _scratch_file()
-    with (
-        os.fdopen(handle, "w", encoding="utf-8", newline="") as copy,
-        plain.path.open(encoding="utf-8-sig", newline="") as file,
-    ):
-        copy.writelines(single_blanks(line) + "\n" for line in file)
-    return _kept_while_used(PlainText(scratch, plain.notes, plain.blanked, plain.shift))
-
-
-_BLANKS = re.compile(r'("(?:[^"]|"")*")|[ \t]+')
-
-
-def single_blanks(line: str) -> str:
-    """A line with one blank in place of several, and of tabs, but in quotes.
-
-    >>> single_blanks(' 1.5   2 "a  b" ')
-    '1.5 2 "a  b"'
-    """
-    return _BLANKS.sub(lambda found: found[1] or " ", line.strip())
+    return _as_written(whole, plain.shift, plain.blanked)
 
 
 def not_text_error(source: str, encoding: str | None = None) -> DataError:
@@ -293,7 +266,7 @@ def _require_bounds(path: Path, source: str, unpacked: int) -> None:
 def _begins_with_comment(head: str) -> bool:
     """Whether the first line is a comment: it begins with #, and does not have as many fields as the table's lines."""
     lines = [line for line in head.splitlines() if line.strip()][:50]
-    if not lines or not lines[0].startswith("#"):
+    if not lines or not lines[0].startswith("#") or names_behind_hash(head):
         return False
     first = next((line for line in lines if not line.startswith("#")), "")
     return not any(lines[0].count(sign) == first.count(sign) > 0 for sign in ",;\t|")
@@ -437,7 +410,12 @@ def _cells_in(piece: bytes, separator: str, width: int) -> tuple[NDArray[np.intp
 
     None where there is a quote, a return that ends no line, or a line that is longer than a field may be.
     """
-    if b'"' in piece or (b"\r" in piece and piece.count(b"\r") != piece.count(b"\r\n")) or not _is_text(piece):
+    if (
+        b'"' in piece
+        or b"\0" in piece
+        or (b"\r" in piece and piece.count(b"\r") != piece.count(b"\r\n"))
+        or not _is_text(piece)
+    ):
         return None
     text = np.frombuffer(piece, np.uint8)
     lines = np.flatnonzero(text == ord("\n"))

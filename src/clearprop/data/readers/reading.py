@@ -14,7 +14,7 @@ from clearprop.data.columns import PictureForm, name_list
 from clearprop.errors import ArgumentError, DataError, nearest, user_line
 
 MISSING = (
-    "", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "null", "NULL", "None", "?",
+    "", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "null", "NULL", "None", "?", r"\N",
     "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!",
 )  # fmt: skip
 """The spellings of a missing value, unless the user says others."""

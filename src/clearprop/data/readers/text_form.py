@@ -13,7 +13,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearprop.data.readers.plain_text import single_blanks
+from clearprop.data.readers.dialects import single_blanks
+from clearprop.data.readers.number_marks import DURATION, SECONDS, without_marks
 from clearprop.data.readers.reading import DELIMITERS, Reading
 from clearprop.errors import DataError
 
@@ -36,7 +37,7 @@ class TextForm:
     """The separator, whether one stands at the end of lines, too, and whether the first line holds names.
 
     `above` is the number of lines above the line of names that belong to no table, such as a title; `aligned` says that
-    any number of blanks stands between two fields.
+    any number of blanks stands between two fields; `row_names`: the line of names has none for the first column.
     """
 
     separator: str
@@ -44,6 +45,7 @@ class TextForm:
     header: bool
     above: int = 0
     aligned: bool = False
+    row_names: bool = False
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -84,8 +86,18 @@ def find_form(path: Path, reading: Reading) -> TextForm:
     titles = 0 if said is not None else _titles(rows)
     if titles:
         return TextForm(separator, False, True, above=_lines_of(lines, separator, titles))
-    header = _has_header(rows) if said is None else said
-    return TextForm(separator, _is_trailing(rows, header), header)
+    return _form_of_rows(separator, rows, _has_header(rows) if said is None else said)
+
+
+def _form_of_rows(separator: str, rows: list[list[str]], header: bool) -> TextForm:
+    trailing = _is_trailing(rows, header)
+    return TextForm(separator, trailing, header, row_names=header and not trailing and _lacks_a_name(rows))
+
+
+def _lacks_a_name(rows: list[list[str]]) -> bool:
+    """Whether the first row has one field less than all others: names of rows, as R writes them, have no name."""
+    width = len(rows[1]) if len(rows) > 1 else 0
+    return width > 2 and len(rows[0]) == width - 1 and all(len(row) == width for row in rows[1:])
 
 
 def _require_table(lines: list[str], name: str) -> None:
@@ -97,6 +109,22 @@ def _require_table(lines: list[str], name: str) -> None:
             got=lines[0].strip()[:60],
             where=name,
             try_="open it in a spreadsheet, and save it as CSV or XLSX",
+        )
+    _require_dense(lines, name)
+
+
+_SPARSE = re.compile(r"[+-]?[\d.,]+(?:e[+-]?\d+)?(?: qid:\d+)?(?: +\d+:\S+)+\s*(?:#.*)?", re.IGNORECASE)
+
+
+def _require_dense(lines: list[str], name: str) -> None:
+    """Raise DataError for rows of which only numbers other than 0 are written, each behind its place."""
+    if len(lines) > 1 and all(map(_SPARSE.fullmatch, lines[:20])):
+        raise DataError(
+            f"{name!r} holds sparse rows, as LIBSVM and svmlight write them",
+            expected="a table in which every row has all its cells",
+            got=lines[0].strip()[:60],
+            where=f"{name}:1",
+            try_="x, y = sklearn.datasets.load_svmlight_file(path), then cl.fit('auto', (x.toarray(), y))",
         )
 
 
@@ -179,7 +207,7 @@ def _score(rows: list[list[str]], separator: str) -> tuple[float, ...]:
     """How well a separator suits rows: the share of rows of one width, header included, then the share of numbers."""
     widths = Counter(len(row) for row in rows)
     width, number = widths.most_common(1)[0] if widths else (1, 0)
-    share = number / max(len(rows), 1)
+    share = (number + _lacks_a_name(rows)) / max(len(rows), 1)
     if width < 2 or (separator == " " and share < 1):  # text has spaces
         return (0.0, 0.0, -list(DELIMITERS).index(separator))
     headed = abs(len(rows[0]) - width) <= 1
@@ -212,10 +240,38 @@ def _has_header(rows: list[list[str]]) -> bool:
     if not rows:
         return True
     cells = [cell.strip() for cell in rows[0]]
-    if any(_is_fraction(cell) or cell in _NO_NAMES for cell in cells):
+    if any(_is_fraction(cell) or cell in _NO_NAMES for cell in cells) or _are_values(rows):
         return False
     numbers = [cell for cell in cells if cell.lstrip("+-").isdecimal()]
     return len(set(numbers)) == len(numbers)
+
+
+def _are_values(rows: list[list[str]]) -> bool:
+    """Whether the first row is one of values: each of its words stands at least twice more in its column.
+
+    And each number and date in a column of such.
+
+    >>> _are_values([["red", "5"], ["blue", "7"], ["red", "6"], ["red", "9"]]), _are_values([["red", "5"], ["a", "7"]])
+    (True, False)
+    """
+    columns = [[row[place].strip() for row in rows if len(row) > place] for place in range(len(rows[0]))]
+    kinds = [_kind_of_first(*column) for column in columns]
+    return "word" in kinds and "" not in kinds
+
+
+def _kind_of_first(name: str, *below: str) -> str:
+    """What the first cell of a column is, if others below it are such: a number, a date, or a word; else empty."""
+    form, others = re.sub(_DIGIT, "0", name), [cell for cell in below if cell]
+    if not others or not name:
+        return ""
+    if _is_numeric(name):
+        return "number" if all(map(_is_numeric, others)) else ""
+    if _DATE_FORM.fullmatch(form):
+        return "date" if all(re.sub(_DIGIT, "0", cell) == form for cell in others) else ""
+    return "word" if below.count(name) > 1 else ""
+
+
+_DATE_FORM = re.compile(r"0{1,4}([-/.])00?\1(?:0000|00?)(?:[ T]00:00(?::00)?)?")
 
 
 def _is_fraction(name: str) -> bool:
@@ -227,31 +283,9 @@ def _is_fraction(name: str) -> bool:
     return not name.lstrip("+-").isdecimal() and name.lower().lstrip("+-") not in ("nan", "inf", "infinity")
 
 
-_GROUPS = " \u00a0\u202f\u2009'’"
-"""Signs that group thousands and never stand before decimals."""
-_CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|KRW|TRY|SGD|HKD"
-MONEY = rf"(?:(?:US|HK|NT|[ACRS])?[$]|[€£¥₹₩₺]|{_CODES}|S?Fr\.|SFr|Rs\.?|zł|Kč)"
-"""The signs of money, and the codes of ISO 4217 that are seen most, as a pattern."""
-_SAME_MONEY = {"€": "EUR", "£": "GBP", "₹": "INR", "Rs": "INR", "Rs.": "INR", "₩": "KRW", "₺": "TRY", "zł": "PLN"}
-_SAME_MONEY |= dict.fromkeys(("Fr.", "SFr", "SFr."), "CHF") | {"R$": "BRL", "Kč": "CZK", "HK$": "HKD", "S$": "SGD"}
-_SAME_MONEY |= {"$": "USD", "US$": "USD", "C$": "CAD", "A$": "AUD", "¥": "JPY"}
-NO_CENTS = "[.,](?:-{1,2}|[–—])"
-"""What the Swiss write in place of no decimals, `12.-` and `12.--`, as a pattern."""
-MULTIPLES = {"e3": r"[kK]|\s?Tsd\.?", "e6": r"M|\s?(?:Mio\.?|mln|mn)", "e9": r"\s?(?:Mrd\.?|bn)"}
-"""What stands behind a number of thousands, millions, and thousands of millions, as patterns by the exponent."""
-ABOUT = r"[~≈]\s*"
-"""What stands before a number that is not meant to the last digit, as a pattern."""
-LAP = r"(\d+):([0-5]\d)[.,](\d+)"
-"""Minutes, seconds and their decimals, as a pattern: no time of day is written so."""
-SECONDS = "m:ss"
-"""The mark of numbers that are written as minutes and seconds."""
-_WIDE = {ord("，"): ",", ord("．"): ".", ord("－"): "-", ord("＋"): "+", ord("％"): "%", ord("＄"): "$", ord("￥"): "¥"}
-_WIDE |= {zero + k: str(k) for zero in (0xFF10, 0x0660, 0x06F0, 0x0966) for k in range(10)} | {ord("٫"): "."}
-
-
 _NUMERIC = re.compile(r"\d|inf|nan", re.IGNORECASE)
 """What every text has that is a number."""
-_NOT_NUMERIC = re.compile(r"/|:.*:|\d-\d")
+_NOT_NUMERIC = re.compile(r"/|^[^ ]*:.*:|\d-\d")
 """What none of them has."""
 _FEW = 64
 
@@ -291,133 +325,25 @@ class NumberForm:
         if not _NUMERIC.search(texts[0]) or _NOT_NUMERIC.search(texts[0]):
             return None
         for some in (texts.head(_FEW), texts):  # where words begin further down, too
-            found = self._without_marks(some).cast(pl.Float64, strict=False)
+            found = without_marks(some, self.decimal, self.thousands, self.lenient).cast(pl.Float64, strict=False)
             if found.null_count():
                 return None
         return plain.scatter(marked, found), False
-
-    def _without_marks(self, text: polars.Series) -> polars.Series:
-        """Numbers in the way that programs write them."""
-        import polars as pl
-
-        point, comma = (r"\.", ",") if self.decimal == "," else (",", r"\.")
-        column = pl.col("t")
-        plain = (
-            column.str.replace_all("\u2212", "-", literal=True)
-            .str.replace(rf"^{ABOUT}", "")
-            .str.replace(r"^\((.+)\)$", "-$1")
-            .str.replace(rf"(\d){NO_CENTS}(\s*{MONEY})?$", "$1$2")
-            .str.replace(r"^(\d[\d.,]*)-$", "-$1")
-            .str.replace(rf"^([+-]?)\s*{MONEY}\s*", "$1")
-            .str.replace(rf"\s*(?:{MONEY}|%)$", "")
-        )
-        for exponent, words in MULTIPLES.items():
-            plain = plain.str.replace(rf"(\d)(?:{words})$", f"${{1}}{exponent}")
-        spaced = rf"^[+-]?\d{{1,3}}([{_GROUPS}]\d{{3}})+({comma}\d*)?(e\d)?$"
-        grouped = rf"^[+-]?[1-9]\d{{0,2}}({point}\d{{3}})+({comma}\d*)?(e\d)?$"
-        if self.decimal == ".":
-            grouped += r"|^[+-]?[1-9]\d?(,\d{2})+,\d{3}(\.\d*)?$"  # lakhs and crores: 12,34,567
-        frame = pl.DataFrame({"t": _in_seconds(_in_plain_digits(text), self.decimal)}).select(plain)
-        frame = frame.select(
-            pl.when(column.str.contains(spaced)).then(column.str.replace_all(f"[{_GROUPS}]", "")).otherwise(column)
-        )
-        if not self.lenient:
-            rest = column.str.replace_all(self.thousands, "", literal=True)
-            frame = frame.select(pl.when(column.str.contains(grouped)).then(rest).otherwise(column))
-        if self.decimal == ",":
-            frame = frame.select(column.str.replace(",", ".", literal=True))
-        return frame.to_series()
-
-
-def _in_seconds(text: polars.Series, decimal: str) -> polars.Series:
-    """Minutes and seconds such as `2:07.3` as seconds with this sign before decimals; all other texts as they are.
-
-    >>> import polars
-    >>> _in_seconds(polars.Series(["2:07.3", "12:30", "5"]), ".").to_list()
-    ['127.3', '12:30', '5']
-    """
-    import polars as pl
-
-    laps = text.str.contains(f"^{LAP}$")
-    if not laps.any():
-        return text
-    column = pl.col("t")
-    minutes, seconds, decimals = (column.str.extract(f"^{LAP}$", k) for k in (1, 2, 3))
-    whole = (minutes.cast(pl.Int64, strict=False) * 60 + seconds.cast(pl.Int64)).cast(pl.String)
-    told = pl.concat_str(whole, pl.lit(decimal), decimals)  # digits as they stand: nothing is rounded twice
-    return pl.DataFrame({"t": text}).select(pl.when(column.str.contains(f"^{LAP}$")).then(told).otherwise(column))["t"]
-
-
-def _in_plain_digits(text: polars.Series) -> polars.Series:
-    """Texts whose digits and signs are those of ASCII: not full-width, Arabic or Devanagari ones.
-
-    >>> import polars
-    >>> _in_plain_digits(polars.Series(["１２．５", "٣", "9"])).to_list()
-    ['12.5', '3', '9']
-    """
-    if bool((text.str.len_bytes() == text.str.len_chars()).all()):
-        return text
-    return text.str.replace_many([chr(code) for code in _WIDE], list(_WIDE.values()))
-
-
-def marks_of(text: polars.Series) -> frozenset[str]:
-    """What stands beside the numbers of a column: codes of money, `%`, multiples such as `k`; a `share` has no sign.
-
-    >>> import polars
-    >>> sorted(marks_of(polars.Series(["$1.5", "2 €", "3"]))), sorted(marks_of(polars.Series(["5 %", "0.07"])))
-    (['EUR', 'USD'], ['%', 'share'])
-    """
-    import polars as pl
-
-    words = "|".join(MULTIPLES.values())
-    found = pl.DataFrame({"t": text.drop_nulls().unique()}).select(
-        money=pl.col("t").str.extract(f"({MONEY})"),
-        share=pl.col("t").str.contains("%", literal=True),
-        times=pl.col("t").str.extract(rf"\d({words})(?:\s*{MONEY})?$"),
-        bare=pl.col("t").str.contains(r"^[+-]?0?[.,]\d*[1-9]\d*$"),
-        about=pl.col("t").str.contains(f"^{ABOUT}"),
-        lap=pl.col("t").str.contains(f"^{LAP}$"),
-    )
-    marks = {_SAME_MONEY.get(sign, sign) for sign in found["money"].drop_nulls().unique().to_list()}
-    marks |= {sign.strip() for sign in found["times"].drop_nulls().unique().to_list()}
-    seen = (("%", "share"), ("share", "bare"), ("~", "about"), (SECONDS, "lap"))
-    return frozenset(marks | {sign for sign, name in seen if found[name].any()})
-
-
-def mixed_units(marks: Collection[str]) -> list[str]:
-    """What the numbers of one column are told in, where it is more than one thing; else nothing.
-
-    >>> mixed_units(["EUR", "USD"]), mixed_units(["%", "share"]), mixed_units(["USD", "share"]), mixed_units(["k", "M"])
-    (['EUR', 'USD'], ['%', 'shares of 1'], [], [])
-    """
-    money = sorted(mark for mark in marks if re.fullmatch("[A-Z]{3}", mark))
-    shares = ["%", *money, *(["shares of 1"] if "share" in marks else [])] if "%" in marks else money
-    return shares if len(shares) > 1 else []
 
 
 _SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩", "TRY": "₺"}
 
 
 def unit_by_marks(marks: Collection[str]) -> str:
-    """The one currency that stands beside the numbers, as it is told, or s for minutes and seconds; else empty.
+    """The one currency that stands beside the numbers, as it is told, or s for durations; else empty.
 
     >>> unit_by_marks(["EUR", "k"]), unit_by_marks(["CHF"]), unit_by_marks(["%"]), unit_by_marks(["m:ss"])
     ('€', 'CHF', '', 's')
     """
-    if SECONDS in marks:
+    if SECONDS in marks or DURATION in marks:
         return "s"
     found = [mark for mark in marks if re.fullmatch("[A-Z]{3}", mark)]
     return _SIGNS.get(found[0], found[0]) if len(found) == 1 else ""
-
-
-def multiples_in(marks: Collection[str]) -> dict[str, str]:
-    """The multiples that stand behind numbers, with what they are.
-
-    >>> multiples_in(["k", "M", "USD"])
-    {'M': '1,000,000', 'k': '1,000'}
-    """
-    told = {"e3": "1,000", "e6": "1,000,000", "e9": "1,000,000,000"}
-    return {m: told[e] for m in sorted(marks) for e, words in MULTIPLES.items() if re.fullmatch(words, m)}
 
 
 @dataclass

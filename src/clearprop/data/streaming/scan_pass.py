@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import (
-    MOST_TEXTS,
     ColumnFacts,
     Dropped,
     Task,
@@ -60,13 +59,14 @@ from clearprop.data.slips import (
     mixed_column,
     mixed_times,
     require_one_unit,
+    row_of_text,
     show_numbers,
     words_among,
 )
 from clearprop.data.streaming.blocks import Mark, RowRange, UnchangingFile, Values, texts_in
 from clearprop.data.streaming.memory import Budget
 from clearprop.data.streaming.sharers import Sharers, own_part
-from clearprop.data.streaming.text_counts import TextLimit, Texts
+from clearprop.data.streaming.text_counts import TextLimit, Texts, add_counts, distinct_counts
 from clearprop.data.table import lost_rows, require_features
 
 
@@ -116,8 +116,9 @@ def scan_columns(
     passed_over = frozenset(scan.name for scan in scans if scan.must_recount())
     if passed_over:
         scans, cuts, rows, seen = _pass(watched, name, choice.as_written | passed_over, budget, choice)
-    lost = lost_rows(name, seen - rows, seen, table.source)
     goal = next(scan for scan in scans if scan.is_target)
+    words = table.decimal is not None and goal.kind == "category"
+    lost = lost_rows(name, seen - rows, seen, table.source, words)
     if (task != "classification" or goal.kind == "number") and choice.kind_of(name) != "category":
         goal.require_checked()
     if choice.kind_of(name) == "number":
@@ -201,7 +202,7 @@ class _ColumnScan:
     the column is known to be text (`as_text`), and so are times: they are nearly all different.  `time` says that the
     file's type is a time, `evidence` what texts show of being times; `strange` is, for each order of day and month, the
     first text that is no time, or for ordered words the first that is none, and where it stands; `clocks` the first
-    text with a zone and the first without one.
+    text with a zone and the first without one; `lost` is the first that is no number in a row without target.
     """
 
     name: str
@@ -234,6 +235,7 @@ class _ColumnScan:
     words: frozenset[str] = frozenset()
     opening: tuple[str, str] | None = None
     no_time: tuple[str, str] | None = None
+    lost: tuple[str, str] | None = None
     marks: frozenset[str] = frozenset()
     clocks: dict[bool, tuple[str, str]] = field(default_factory=dict)
     zoned: bool | None = None
@@ -264,6 +266,9 @@ class _ColumnScan:
         def where(row: int) -> str:
             return place(self.name, int(kept[row]))
 
+        if self.lost is None and not here and len(kept) < len(values.missing) and not self.is_target:
+            row = row_of_text(texts_in(values), np.setdiff1d(np.arange(len(values.missing)), kept))
+            self.lost = None if row is None else (texts_in(values)[row], place(self.name, row))
         if len(kept) and self.kind != "category":
             self._add_numbers(values.as_kind(self.kind).take(kept), before, where)
         if self._may_be_times(here, present):
@@ -292,9 +297,9 @@ class _ColumnScan:
             self.infinite = (first, number + len(infinite), place)
         if self.is_target or is_identifier(self.name):
             self.whole = self.whole and bool(np.all(present == np.round(present)))
-            self.values = _add_counts(self.values, dict(zip(*_distinct_counts(present), strict=True)))
+            self.values = add_counts(self.values, dict(zip(*distinct_counts(present), strict=True)))
             if column.spelling is not None:
-                self.spellings = _add_counts(self.spellings, Counter(column.spelling.tolist()))
+                self.spellings = add_counts(self.spellings, Counter(column.spelling.tolist()))
 
     def _may_be_times(self, numbers: bool, present: int) -> bool:
         """Whether texts are looked at as times: where that is asked for, or nothing yet speaks against it."""
@@ -388,9 +393,15 @@ class _ColumnScan:
             raise mixed_times(self.name, *self.no_time, seen.texts - seen.fits, seen.fits)
         if self.slip is not None and are_comma_numbers(self.texts.counts or ("",)):
             raise comma_decimals(self.name, *self.slip)
+        self._require_numbers_alone()
         gap = is_gap(self.numbers, self.slips, len(self.words), self.texts.distinct)
         if self.stranger is not None and (gap or is_mixed(self.numbers, self.slips)):
             raise mixed_column(self.name, *self.stranger, self.slips, self.numbers, self.on_top)
+
+    def _require_numbers_alone(self) -> None:
+        """Raise DataError for text in a row without target, where all else are numbers."""
+        if self.lost is not None and self.numbers and not self.slips:
+            raise mixed_column(self.name, *self.lost, 1, self.numbers, on_top=False)
 
     def require_asked(self) -> None:
         """Raise DataError for values that are not what the column is said to be."""
@@ -486,16 +497,3 @@ class _ColumnScan:
         if self.texts.counts is None:
             raise self.texts.limit.error(self.name)
         return tuple(sorted(self.texts.counts))
-
-
-def _distinct_counts(values: NDArray[np.float64]) -> tuple[list[float], list[int]]:
-    distinct, counts = np.unique(values, return_counts=True)
-    return distinct.tolist(), counts.tolist()
-
-
-def _add_counts(known: Counter[Any] | None, further: Mapping[Any, int]) -> Counter[Any] | None:
-    """The counts with further ones; None if there are too many to hold."""
-    if known is None:
-        return None
-    known.update(further)
-    return known if len(known) <= MOST_TEXTS else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,3 +89,25 @@ class Texts:
 
 def _hashes(texts: Counter[str]) -> NDArray[np.int64]:
     return np.unique(np.fromiter(map(hash, texts), np.int64, len(texts)))
+
+
+def distinct_counts(values: NDArray[np.float64]) -> tuple[list[float], list[int]]:
+    """The different numbers, and how often each occurs.
+
+    >>> distinct_counts(np.array([2.0, 1.0, 2.0]))
+    ([1.0, 2.0], [1, 2])
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    return distinct.tolist(), counts.tolist()
+
+
+def add_counts(known: Counter[Any] | None, further: Mapping[Any, int]) -> Counter[Any] | None:
+    """The counts with further ones; None if there are too many to hold.
+
+    >>> add_counts(Counter("ab"), {"b": 2})
+    Counter({'b': 3, 'a': 1})
+    """
+    if known is None:
+        return None
+    known.update(further)
+    return known if len(known) <= MOST_TEXTS else None

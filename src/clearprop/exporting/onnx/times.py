@@ -101,7 +101,7 @@ def date_forms(order: str) -> list[str]:
     nothing where no date of training had that form.
 
     >>> len(date_forms("year-first")), len(date_forms("day-first"))
-    (13, 15)
+    (19, 21)
     """
     found = []
     for form in DATES:
@@ -140,10 +140,12 @@ def _with_zone(clock: str, zoned: bool) -> str:
 
 def time_questions(order: str) -> Iterator[tuple[str, dict[str, float]]]:
     """Regular expressions, and what each adds to the parts of a time of the form `known_pattern` that fits it."""
+    # A text is of one form: what its questions add is added once, in whatever order they are asked.
     forms = date_forms(order)
     yield from _date_questions(forms)
     yield from _month_questions([form for form in forms if "<month_name>" in form])
-    yield from _quarter_questions([form for form in forms if "<quarter>" in form])
+    yield from _share_questions([form for form in forms if "<quarter>" in form], "quarter", 4)
+    yield from _share_questions([form for form in forms if "<semester>" in form], "semester", 2)
     yield from _week_questions([form for form in forms if "<week>" in form])
     yield _of_date([nameless(f) for f in forms if "<day>" not in f]), {"day": 1.0}
     yield _of_date([nameless(f) for f in forms if r"<year>\d{2})" in f]), {"short": 1.0}
@@ -158,17 +160,20 @@ def _date_questions(forms: Sequence[str]) -> Iterator[tuple[str, dict[str, float
                 yield _of_date([with_digit(form, part, place, bit) for form in forms]), {part: 10.0**place * bit}
 
 
-def _quarter_questions(forms: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
-    for quarter in range(1, 5):
-        yield _of_date([with_group(form, "quarter", f"{quarter}") for form in forms]), {"month": 3.0 * quarter - 2.0}
+def _share_questions(forms: Sequence[str], part: str, number: int) -> Iterator[tuple[str, dict[str, float]]]:
+    """Of so many equal parts of a year, each of which begins with a month."""
+    for share in range(number):
+        yield _of_date([with_group(form, part, f"{share + 1}") for form in forms]), {"month": 12.0 / number * share + 1}
 
 
 def _week_questions(forms: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
     """Of weeks, whose digits are asked for as others are: January in place of a month, and the day, 1 without one."""
     yield _of_date([nameless(form) for form in forms]), {"month": 1.0}
-    yield _of_date([nameless(form[: form.index("(?:-?(?P<weekday>")]) for form in forms]), {"weekday": 1.0}
+    mark = "(?:-?(?P<weekday>"
+    yield _of_date([nameless(form.partition(mark)[0]) for form in forms]), {"weekday": 1.0}
     for day in range(1, 8):
-        yield _of_date([with_group(form, "weekday", f"{day}") for form in forms]), {"weekday": float(day)}
+        told = [with_group(form, "weekday", f"{day}") for form in forms if mark in form]
+        yield _of_date(told), {"weekday": float(day)}
 
 
 def _month_questions(forms: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
