@@ -166,6 +166,7 @@ def _continues_history(leaf: Node) -> bool:
 
 Reader = Callable[[Any], Any]
 _ARRAYS = (np.ndarray, np.generic)
+_SCALARS = frozenset(np.sctypeDict.values())
 
 
 def reader(part: Slice, traced: bool) -> Reader:
@@ -205,8 +206,7 @@ def sweep(
             chosen = choices.get(nodes[0]) if choices else None
             for k in positions:
                 operand = inputs[k]
-                ends = not is_asked and operand.application is None
-                c, before = contribution(part, app, k, operand, g, y, xs, chosen, ends)
+                c, before = contribution(part, app, k, operand, g, y, xs, chosen, is_asked)
                 if c is not None:  # summed, never in place: an identity's rule hands the same array on
                     known = cotangents.get(operand)
                     if known is None:
@@ -229,27 +229,35 @@ def _contribution(
     y: Any,
     xs: Sequence[Any],
     choice: Choice | None,
-    ends: bool,
+    is_asked: bool,
 ) -> tuple[Any, Choice | None]:
     """What one application gives to the cotangent of operand `k` (None: zero), and what of the operand was chosen.
 
-    Of an operand at which the sweep `ends` the second is not looked for.
+    Of an operand at which the sweep ends the second is looked for only if it is asked for.
     """
     p, before = app.primitive, None
     try:
-        if choice is None and p.is_plain:
+        if choice is None and p.is_direct:
+            c = p.rules[k].call(g, y, xs, app.params)  # `pullback` without its questions
+        elif choice is None and p.is_plain:
             c = p.pullback(k, g, y, xs, app.params)
         elif p.joint:
             c = g.of(k)
         else:
+            ends = not is_asked and operand.application is None
             c, before = pull_back_chosen(app, k, g, y, xs, choice, ends=ends)
     except GradientError:
         if part.reaches(operand):
             raise
         return None, None  # no derivative is declared, and none is needed: the operand was made constant
     x = xs[k]
-    if c is None or (c.__class__ is x.__class__ and isinstance(c, np.generic)):
-        return c, before  # NumPy scalars of one class fit as they are
+    if c is None:
+        return c, before
+    kind = c.__class__
+    if kind is x.__class__ and (
+        kind in _SCALARS or (kind is np.ndarray and c.shape == x.shape and c.dtype is x.dtype)
+    ):  # most fit as they are: NumPy's scalars of one class, and arrays of one shape and dtype
+        return c, before
     return undo_broadcasting(c, x), before
 
 

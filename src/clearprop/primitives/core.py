@@ -13,6 +13,7 @@ from clearprop.primitives.callables import (
     Rule,
     Zero,
     function_of_spelling,
+    has_direct_rules,
     make_rule,
     map_over_batch,
     no_derivative,
@@ -96,9 +97,10 @@ class Primitive:
         self.chosen = tuple(self._make_chosen(rules.get("chosen_" + o)) for o in self.operands)
         self.is_gate = facts.selects or any(c is not None for c in self.chosen)
         self.is_plain = not (self.is_gate or self.joint)
+        self.is_direct = self.is_plain and has_direct_rules(self)
         self.has_rule = any(r is not None for r in self.rules)  # a composite without one is recorded as its body
-        names = self.operands, list(self.params), self.name
-        self.jvp = make_rule(jvp, *names) if callable(jvp := rules.get("jvp")) else None
+        jvp = rules.get("jvp")
+        self.jvp = make_rule(jvp, self.operands, [*self.params], self.name) if callable(jvp) else None
         self.body = None if numpy else function
         self.numbers = () if numpy else tuple(n for n, v in self.params.items() if type(v) is float)
         """The parameters of a body that are numbers; one that is an array is an operand of the body's operations."""
@@ -123,8 +125,7 @@ class Primitive:
         """Operands are the positional-only parameters, or else the positional ones without default."""
         p = inspect.Parameter
         marked = any(q.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL) for q in self.__signature__.parameters.values())
-        operands, params, positional = [], {}, []
-        self.variadic = False
+        operands, params, positional, self.variadic = [], {}, [], False
         for q in self.__signature__.parameters.values():
             if q.kind is p.VAR_POSITIONAL:
                 self.variadic = True
@@ -387,11 +388,9 @@ class Primitive:
         return [Type(tuple(map(one_or_size, shape)), self._infer_dtype(types, params))]
 
     def _infer_dtype(self, types: Sequence[Type], params: Mapping[str, Any]) -> DType:
-        if callable(self.dtype_rule):
-            declared: DType = np.dtype(self.dtype_rule(*types, **params))
-            return declared
-        if self.dtype_rule not in ("same", "float"):
-            return np.dtype(self.dtype_rule)
+        rule = self.dtype_rule
+        if rule not in ("same", "float"):
+            return np.dtype(rule(*types, **params) if callable(rule) else rule)
         dtype, _ = promote(types[self.conditions :])
         return FLOAT64 if self.dtype_rule == "float" and not is_floating(dtype) else dtype
 

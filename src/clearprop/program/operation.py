@@ -33,6 +33,7 @@ class Operation(Protocol):
     shape_rule: Callable[..., Any] | None
     batch_rule: Callable[..., Any] | None
     joint: bool  # whether one rule gives the cotangents of all operands together
+    is_direct: bool  # plain, and `rules[k].call` is all there is to `pullback`
     is_plain: bool  # neither a gate nor joint: `pullback` is all there is to its cotangents
 
     def __call__(self, *operands: Any, **params: Any) -> Any:

@@ -69,25 +69,25 @@ def total(x: NDArray[Any], axis: Sequence[int], keepdims: bool) -> Any:
 
 def largest(x: NDArray[Any], axis: Sequence[int], keepdims: bool) -> Any:
     """The largest element over axes; NaN wins."""
-    return _extreme(np.maximum.reduce, x, axis, keepdims)
+    return _positive_zero(_extreme(np.maximum.reduce, x, axis, keepdims))
 
 
 def smallest(x: NDArray[Any], axis: Sequence[int], keepdims: bool) -> Any:
     """The smallest element over axes; NaN wins."""
-    return _extreme(np.minimum.reduce, x, axis, keepdims)
+    return _positive_zero(_extreme(np.minimum.reduce, x, axis, keepdims))
+
+
+def _positive_zero(x: Any) -> Any:
+    """In floating point a zero is +0: which of several zeros NumPy takes depends on how they lie in memory."""
+    return x + 0.0 if x.dtype.kind == "f" else x
 
 
 def _extreme(reduce: Reduce, x: NDArray[Any], axis: Sequence[int], keepdims: bool) -> Any:
-    """Over the few columns of a matrix: element by element over its copied transpose, whole columns at a time.
-
-    In floating point a zero is +0: which of several zeros NumPy takes depends on how they lie in memory.
-    """
+    """Over the few columns of a matrix: element by element over its copied transpose, whole columns at a time."""
     if _is_small_matrix(x) and len(axis) == 1 and axis[0] == -1 and x.shape[1] <= NARROW:
         out = reduce(np.ascontiguousarray(x.T), axis=0)
-        out = out[:, None] if keepdims else out
-    else:
-        out = reduce(x, axis=tuple(axis), keepdims=keepdims)
-    return out + 0.0 if x.dtype.kind == "f" else out
+        return out[:, None] if keepdims else out
+    return reduce(x, axis=tuple(axis), keepdims=keepdims)
 
 
 def permute_axes(x: NDArray[Any], axes: Sequence[int]) -> Any:
@@ -124,12 +124,11 @@ def _can_mask(condition: NDArray[Any], a: NDArray[Any], b: float) -> bool:
 
 
 def has_nan(x: NDArray[Any]) -> bool:
-    """Whether an array of floats holds a NaN: the sum of its squares is NaN then, and only then."""
-    if x.dtype.kind != "f":
+    """Whether an array of floats holds a NaN, which wins over every number; no BLAS, which might wake its threads."""
+    if x.dtype.kind != "f" or not x.size:
         return False
-    flat = x.reshape(-1) if x.flags.c_contiguous else x.ravel()
-    squares = flat @ flat
-    return bool(squares != squares)
+    largest = np.maximum.reduce(x, axis=None)
+    return bool(largest != largest)
 
 
 def spread(x: NDArray[Any], shape: Sequence[int]) -> Any:
@@ -146,7 +145,7 @@ def softmax(x: NDArray[Any], axis: int) -> Any:
     """eˣ / Σ eˣ along an axis."""
     if x.dtype.kind in "biu":
         x = x.astype(np.float64)
-    e = np.exp(x - largest(x, (axis,), keepdims=True))
+    e = np.exp(x - _extreme(np.maximum.reduce, x, (axis,), keepdims=True))  # either zero will do
     return e / total(e, (axis,), keepdims=True)
 
 
@@ -169,7 +168,14 @@ def one_hot(labels: NDArray[Any], size: int, dtype: DTypeLike) -> Any:
 
 def _is_label(labels: NDArray[Any], size: int) -> Any:
     """Whether a column is that of the row's label."""
-    return labels[..., None] == np.arange(size)
+    return labels[..., None] == _places(size)
+
+
+@lru_cache(maxsize=64)
+def _places(size: int) -> NDArray[Any]:
+    places = np.arange(size)
+    places.flags.writeable = False
+    return places
 
 
 def _is_small_matrix(x: NDArray[Any]) -> bool:
