@@ -220,10 +220,14 @@ def _plain_name(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum())
 
 
+_MEANT = {"cnn": "conv"}
+"""Names that people write for others which they do not look like."""
+
+
 def unknown_name(what: str, name: Any, known: Iterable[str], where: str = "") -> ArgumentError:
     """The error for a name (or what was given for one) that is not in a closed set: lists it, suggests the nearest."""
     names = sorted(known)
-    close = nearest(name, names) if isinstance(name, str) else ""
+    close = nearest(_MEANT.get(name, name), names) if isinstance(name, str) else ""
     return ArgumentError(
         f"no {what} named {name!r}",
         expected="one of: " + ", ".join(names),

@@ -65,7 +65,7 @@ ONE_ARRAY = "numpy.savez(file, x=x, y=y, lengths=lengths) of all sequences: --sp
 MESSAGES = {
     "no sequences": (
         {"x": X.reshape(20, -1), "y": Y}, ("--model", "gru"), "these data are no sequences",
-        "--model mlp; for running text --unit char; for an array x.reshape(rows, steps, features)"),
+        "--model mlp; where rows are steps --sequence ID:TIME; for running text --unit char"),
     "lengths of other rows": (
         {"x": X, "y": Y, "lengths": LENGTHS[:5]}, ("--model", "gru"), "these are no lengths of the sequences in x",
         "numpy.savez(file, x=x, y=y, lengths=lengths), or without lengths where all have all steps"),
@@ -89,7 +89,8 @@ MESSAGES = {
         "--hidden 64"),
     "activation": (
         {"x": X, "y": Y}, ("--model", "lstm", "--activation", "relu"),
-        "the cells of --model lstm have activations of their own", "--model transformer, or cl.nn.RNN in Python"),
+        "the cells of --model lstm have activations of their own",
+        "--model transformer, or cl.nn.RNN(…, activation=…) in Python"),
     "sizes of blocks": (
         {"x": X, "y": Y}, ("--model", "transformer", "--hidden", "4,6"), "the blocks of a transformer have one size",
         "--hidden 64,64"),

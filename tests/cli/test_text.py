@@ -56,7 +56,7 @@ def test_text_is_learned_and_its_run_does_what_every_run_does(model, command, fi
 
 def test_what_is_foretold_hangs_on_nothing_that_comes_later(command, files):
     """The first outputs of a row are the same, whatever its last characters are."""
-    for model in ("lstm", "transformer"):
+    for model in ("lstm", "gru", "rnn", "transformer"):
         assert command("train", "plays.txt", "--model", model, *QUICK, "--out", model).code == 0
         run, x = cl.load(model), np.arange(16)[None] % 7
         other = x.copy()
@@ -107,9 +107,9 @@ MESSAGES = {
               "the validation part of the text is shorter than the context", "--context 60, or a longer text"),
     "unit": (("train", "plays.txt", "--unit", "letter"), "no unit named 'letter'", "one of the names above"),
     "conv": (("train", "plays.txt", "--unit", "char", "--model", "conv"),
-             "running text is read by a transformer or an LSTM", "--unit char --model transformer"),
+             "running text is read by a transformer or by layers of cells", "--unit char --model transformer"),
     "no unit": (("train", "iris", "--model", "lstm"), "these data are no sequences",
-                "--model mlp; for running text --unit char; for an array x.reshape(rows, steps, features)"),
+                "--model mlp; where rows are steps --sequence ID:TIME; for running text --unit char"),
     "sizes": (("train", "plays.txt", "--unit", "char", "--hidden", "8,16"),
               "the blocks of a transformer have one size", "--hidden 128,128,128"),
     "no text": (("train", "iris", "--unit", "char"), "a unit is that of a text in a file", None),

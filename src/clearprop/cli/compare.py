@@ -19,9 +19,9 @@ from clearprop.comparison.page import draw, heads, notes, record, rows
 from clearprop.comparison.trials import Outcome, Setup, Trainings
 from clearprop.comparison.trials import compare as run
 from clearprop.comparison.verdict import verdict
+from clearprop.data.provenance import path_of
 from clearprop.data.readers.formats import DATA_HELP, table_parts
 from clearprop.data.readers.reading import READING, Reading
-from clearprop.data.table import path_of
 from clearprop.data.training_data import Prepared, from_source
 from clearprop.errors import ArgumentError
 from clearprop.files.atomic import write_text

@@ -346,7 +346,7 @@ def _network_text(job: Job, full: Settings) -> str:
     inputs = job.data.told["features"]
     if full.unit is not None:
         inputs = f"{full.model}, {outputs[-1]}"
-    if full.model in ("lstm", "gru", "transformer") and full.unit is None:
+    if full.model not in ("mlp", "conv") and full.unit is None:
         steps, features = job.model.layers[0].shape
         inputs = f"{steps} steps × {features - isinstance(job.model.layers[1], nn.Masked)}, {full.model}"
     if full.model == "conv":

@@ -27,15 +27,7 @@ from clearprop.data.columns import (
 from clearprop.data.kinds.lists import SIGNS, list_sign
 from clearprop.data.kinds.time_forms import LONGEST_TIME
 from clearprop.data.kinds.times import as_time, read_times, require_one_order
-from clearprop.data.readers.reading import (
-    AS_THEY_ARE,
-    GROUPS,
-    TARGET_KINDS,
-    TIMES,
-    ColumnChoice,
-    levels_in,
-    word_without_place,
-)
+from clearprop.data.readers.reading import AS_THEY_ARE, GROUPS, TARGET_KINDS, TIMES, ColumnChoice, levels_in
 from clearprop.data.slips import (
     FEW_VALUES,
     are_comma_numbers,
@@ -50,6 +42,7 @@ from clearprop.data.slips import (
     seems_date,
     show_numbers,
     shows_date,
+    word_without_place,
     words_among,
 )
 from clearprop.errors import DataError, nearest, unknown_name

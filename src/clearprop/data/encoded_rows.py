@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.columns import Column, RowNumbers, name_list, quantity
+from clearprop.data.columns import NAMES_FILE, Column, Findings, Frame, RowNumbers, name_list, quantity
+from clearprop.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -58,3 +59,42 @@ class Encoded:
     report: EncodingReport
     kept: tuple[Column, ...] = ()
     weight: NDArray[np.float64] | None = None
+
+
+def report_on(
+    findings: Findings, names: Sequence[str], needed: Sequence[str], known: Sequence[str], left_out: int
+) -> EncodingReport:
+    """The report on rows of a source with columns of these names, of which those that are needed are encoded.
+
+    The `known` ones are not, and nothing is to be said of them.
+    """
+    present, own = set(names), dict.fromkeys(needed)
+    return EncodingReport(
+        reordered=[n for n in names if n in own] != [n for n in own if n in present],
+        ignored=tuple(name for name in names if name not in own and name not in known),
+        unseen=findings.unseen,
+        missing=findings.missing,
+        far=findings.far,
+        left_out=left_out,
+    )
+
+
+def named_as(frame: Frame, names: Sequence[str], target: str) -> Frame:
+    """The frame of an array with the names that its columns had in training, by position.
+
+    Raises DataError for another number of columns.
+    """
+    files = [column for column in frame.columns if column.use == NAMES_FILE]
+    features = [column for column in frame.columns if column.name != frame.target and column.use != NAMES_FILE]
+    if len(features) != len(names):
+        raise DataError(
+            "the array does not have the columns of training",
+            expected=f"{quantity(len(names), 'column')}: {name_list([*names])}",
+            got=quantity(len(features), "column"),
+            where=frame.source,
+            try_="an array with the same columns in the same order",
+        )
+    named = [replace(column, name=name) for name, column in zip(names, features, strict=True)]
+    if frame.target is not None:
+        named.append(replace(frame[frame.target], name=target))
+    return replace(frame, columns=(*named, *files), target=None if frame.target is None else target)

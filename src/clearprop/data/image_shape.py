@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import product
 from math import prod
+from typing import NamedTuple
 
 from clearprop.data.columns import quantity
 from clearprop.errors import DataError
 
 _PLACE = re.compile(r"(\D*)(\d+(?:\D+\d+){0,3})\D*")
 """A name that ends in the place of a pixel: `x[3, 5]`, `x[3, 5, 0]`, `pixel_3_5`."""
+_STEP = re.compile(r"(.*)\[(\d+)\]", re.DOTALL)
+"""A name that ends in the number of a step."""
 THERE = "there["
 """So begin the names of columns that say whether a step of a sequence is there."""
 CHANNELS = 4
@@ -48,16 +52,31 @@ def image_shape(columns: Sequence[str], source: str) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def sequence_shape(columns: Sequence[str], source: str) -> tuple[int, int, bool]:
-    """Steps, features of a step, and whether columns say which steps are there, of sequences that lie flat.
+class SequenceShape(NamedTuple):
+    """Steps, features of a step, whether columns say which steps are there, and whether each feature is standardised.
+
+    Features are where each is a column of a table; in an array all have one scale.
+    """
+
+    steps: int
+    features: int
+    masked: bool
+    standardised: bool = False
+
+
+def sequence_shape(columns: Sequence[str], source: str) -> SequenceShape:
+    """The shape of sequences that lie flat in these columns.
 
     Raises DataError for columns that are no sequences.
 
-    >>> sequence_shape(["x[0, 0]", "x[0, 1]", "x[1, 0]", "x[1, 1]"], "x.npz")
-    (2, 2, False)
     >>> sequence_shape(["x[0, 0]", "there[0]", "x[1, 0]", "there[1]"], "x.npz")
-    (2, 1, True)
+    SequenceShape(steps=2, features=1, masked=True, standardised=False)
+    >>> sequence_shape(["pulse[0]", "there[0]", "pulse[1]", "there[1]"], "t.csv")
+    SequenceShape(steps=2, features=1, masked=True, standardised=True)
     """
+    steps = _steps(columns)
+    if steps:
+        return SequenceShape(steps, len(columns) // steps - 1, True, True)
     shape = _grid([name for name in columns if not name.startswith(THERE)])
     masked = any(name.startswith(THERE) for name in columns)
     if len(shape) != 2:
@@ -66,9 +85,50 @@ def sequence_shape(columns: Sequence[str], source: str) -> tuple[int, int, bool]
             expected="x (rows, steps, features) in an NPZ file, perhaps with lengths (rows,); or text and --unit",
             got=_list_of(columns),
             where=source,
-            try_="--model mlp; for running text --unit char; for an array x.reshape(rows, steps, features)",
+            try_="--model mlp; where rows are steps --sequence ID:TIME; for running text --unit char",
         )
-    return *shape, masked
+    return SequenceShape(*shape, masked)
+
+
+@dataclass(frozen=True)
+class SequenceForm:
+    """The columns by which rows are put together to sequences, and how many `steps` the longest of training has.
+
+    `order` is what the second column is read as: number, or date, perhaps with the order of day and month.
+    """
+
+    identifier: str
+    time: str
+    order: str
+    steps: int
+
+    @property
+    def columns(self) -> tuple[str, str]:
+        """The columns that every source needs."""
+        return self.identifier, self.time
+
+    def names(self, features: Iterable[str]) -> tuple[str, ...]:
+        """The names of the features of a whole sequence, from those of a step.
+
+        >>> SequenceForm("id", "day", "number", 2).names(["pulse"])
+        ('pulse[0]', 'there[0]', 'pulse[1]', 'there[1]')
+        """
+        each = tuple(features)
+        return tuple(f"{name}[{step}]" for step in range(self.steps) for name in (*each, THERE.removesuffix("[")))
+
+    def owners(self, columns: Iterable[str]) -> tuple[str, ...]:
+        """The column that each feature of a sequence comes from; a step that is there comes from none."""
+        return (*columns, THERE.removesuffix("[")) * self.steps
+
+
+def _steps(columns: Sequence[str]) -> int:
+    """How many steps the columns of a table in long form are of, whose names end in a step's number; 0: of none."""
+    found = [_STEP.fullmatch(name) for name in columns]
+    heads = [match[1] for match in found if match and match[2] == "0"]
+    steps = len(columns) // max(len(heads), 1)
+    if not heads or heads[-1] != THERE.removesuffix("["):
+        return 0
+    return steps if list(columns) == [f"{head}[{step}]" for step in range(steps) for head in heads] else 0
 
 
 def _list_of(columns: Sequence[str]) -> str:

@@ -9,20 +9,22 @@ import hashlib
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import alike
 from clearprop.data.columns import Column, RowNumbers, as_category, name_list, quantity
-from clearprop.data.slips import multiples_read, shown_texts
+from clearprop.data.slips import shown_texts
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.scratch import Scratch
 from clearprop.data.table import Table, draw_rows, random_order
 from clearprop.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from clearprop.data.long_form import Series
 
 Pair: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
 """Arrays x and y, with equally many rows."""
@@ -39,6 +41,7 @@ class SourceRows:
         source: what the source is called.
         lines: the lines at which they start, of a text file.
         identifiers: the columns that tell rows apart.
+        series: where each is a sequence, of which these are the rows that begin them, which rows belong to which.
 
     >>> rows = SourceRows(np.array([2, 5]), "t.csv", lines=np.array([4, 8]))
     >>> rows.position(5), rows.position(3), rows.text(1)
@@ -49,9 +52,12 @@ class SourceRows:
     source: str = ""
     lines: NDArray[np.int64] | None = None
     identifiers: tuple[Column, ...] = ()
+    series: Series | None = None
 
     def position(self, number: int) -> int | None:
-        """The place in the part of the row of that number; None if it is not there."""
+        """The place in the part of the row of that number, or of the sequence that has it; None if it is not there."""
+        if self.series is not None:
+            return self.series.position(number)
         place = bisect_left(self.numbers, number)
         return place if place < len(self.numbers) and self.numbers[place] == number else None
 
@@ -331,50 +337,6 @@ def _by_column(
             if table.split.way != "column"
         },
     )
-
-
-_TOTALS = ("total", "totals", "grand total", "sum", "summe", "gesamt", "average", "mean", "mittelwert", "subtotal")
-"""The words with which rows begin that sum up those above them."""
-_MANY_TIMES = 20
-
-
-def table_doubts(table: Table) -> list[str]:
-    """Sentences about rows that are in order of time and divided at random, and a last row that looks like a total.
-
-    >>> from clearprop.data.table import load_table
-    >>> table_doubts(load_table("iris"))
-    []
-    """
-    doubts = list[str]()
-    summed = []
-    for column in chain(table.features, table.targets):
-        doubts += multiples_read([column]) if column.marks else []
-        summed += [column.name] if _ends_in_its_sum(column) else []
-    if summed:
-        doubts.append(f"the last row may sum up those above it: it holds their sum in {name_list(summed, 3)}")
-    for column in table.features:
-        texts = column.values[-1:].tolist() if column.kind == "category" else []
-        if texts and str(texts[0]).strip().lower() in _TOTALS:
-            doubts.append(f"the last row may sum up those above it: {texts[0]!r} in column {column.name!r}")
-        if column.kind == "time" and table.split.way == "random" and _in_order(column.present):
-            doubts.append(
-                f"rows are in order of the times in {column.name!r}, and divided at random: they are tested on times "
-                f"between those of training (--split time:{column.name} tests on the latest)"
-            )
-    return doubts
-
-
-def _ends_in_its_sum(column: Column) -> bool:
-    """Whether the last of many numbers is the sum of all others, but for the digits that are written."""
-    if column.kind != "number" or len(column.values) < _MANY_TIMES or np.isnan(column.values[-1]):
-        return False
-    last, rest = column.values[-1], column.present[:-1]
-    return bool(np.abs(last) > np.abs(rest).max() and np.isclose(rest.sum(), last, rtol=1e-4)) if len(rest) else False
-
-
-def _in_order(times: NDArray[np.float64]) -> bool:
-    steps = np.diff(times)
-    return int((steps != 0).sum()) >= _MANY_TIMES and bool((steps >= 0).all() or (steps <= 0).all())
 
 
 def checked_seed(seed: int) -> int:

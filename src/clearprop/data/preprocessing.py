@@ -6,14 +6,14 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import Dropped, Task, alike, pictures_without_classes
 from clearprop.data.columns import (
-    NAMES_FILE,
     Column,
     Findings,
     Frame,
@@ -26,7 +26,7 @@ from clearprop.data.columns import (
     names_of,
     quantity,
 )
-from clearprop.data.encoded_rows import Encoded, EncodingReport
+from clearprop.data.encoded_rows import Encoded, named_as, report_on
 from clearprop.data.encodings import (
     CategoryEncoding,
     ClassTarget,
@@ -38,7 +38,7 @@ from clearprop.data.encodings import (
     fit_target,
     shared_scale,
 )
-from clearprop.data.image_shape import THERE
+from clearprop.data.image_shape import THERE, SequenceForm
 from clearprop.data.joint_target import JointTarget, Target, fit_joint_target
 from clearprop.data.preprocessing_json import preprocessing_from_json, preprocessing_to_json
 from clearprop.data.readers.reading import (
@@ -53,9 +53,12 @@ from clearprop.data.readers.reading import (
 from clearprop.data.readers.sources import read
 from clearprop.data.row_weights import as_weights
 from clearprop.data.slips import has_unit, seems_date, told_apart
-from clearprop.data.table import Table
+from clearprop.data.table import Table, put_together
 from clearprop.data.target_transforms import TargetTransform
 from clearprop.errors import ArgumentError, DataError, user_line
+
+if TYPE_CHECKING:
+    from clearprop.data.long_form import Series
 
 TEXT_KINDS = ("category", "list", "ordinal", "text")
 """The kinds of encoding that take text as it is written, even where it looks like numbers."""
@@ -65,11 +68,11 @@ _EPOCHS = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanosecond
 """How many a second has of the units in which times since 1970 are counted."""
 _MONTH = re.compile(r"(?:.*[_\s.-])?(?:year[_\s-]?month|month|yyyymm|ym|period)", re.IGNORECASE)
 """Names of columns whose numbers of six digits are months, as a rule."""
+_LEAST_LEVELS = 5
+"""Fewer different texts than this are words, whatever they look like."""
 _LEAST_HELD, _SHARE_HELD = 1 << 21, 64
 """Features are written into the rows of a table some together, which is faster: those of so many bytes, or such a part
 of the table."""
-_LEAST_LEVELS = 5
-"""Fewer different texts than this are words, whatever they look like."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class Preprocessing:
     `missing` are the words for missing values that were asked for in place of the usual ones, `habit` is how the text
     was written, `weight` the column that says how much each row counts.  Of an ensemble, `columns` are those of all its
     `members`, one after another, and the target is that of the first.  `pictures` is the form of pictures in
-    files of their own.
+    files of their own, `sequence` how rows are put together to sequences, whose steps `columns` encode.
 
     >>> from clearprop.data.table import load_table
     >>> fitted = Preprocessing.fit(load_table("iris"))
@@ -108,6 +111,7 @@ class Preprocessing:
     weight: str | None = None
     members: int = 1
     pictures: PictureForm | None = None
+    sequence: SequenceForm | None = None
 
     @classmethod
     def side_by_side(cls, each: Sequence[Preprocessing]) -> Preprocessing:
@@ -134,9 +138,10 @@ class Preprocessing:
         """The same, with what is `said` of the form of a file, and columns of which it is kept how they are written."""
         texts = tuple((name, "category") for name in sorted(self.texts))
         missing = self.missing if said.missing is None else said.missing
-        choice = ColumnChoice(kinds=texts)
+        by = None if self.sequence is None else self.sequence.columns
+        choice = ColumnChoice(kinds=texts, sequence=by)
         said = replace(said, habit=self.habit, pictures=self.pictures)
-        return replace(said, missing=missing, columns=choice, spelled=frozenset(keep))
+        return replace(said, missing=missing, columns=choice, spelled=frozenset((*keep, *(by or ())[:1])))
 
     def reading_again(self, said: Reading) -> Reading:
         """How the data of the training are read once more: words and numbers as they were taken for then.
@@ -160,17 +165,28 @@ class Preprocessing:
             else fit_target(train.target, classes, train.transform)
         )
         weight = None if train.weight is None else train.weight.name
-        return cls(train.task, columns, target, train.dropped, weight=weight, pictures=train.pictures)
+        form = None if train.series is None else train.series.form
+        return cls(train.task, columns, target, train.dropped, weight=weight, pictures=train.pictures, sequence=form)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The names of the features, such as `bill_length_mm` and `island=Dream`."""
-        return tuple(name for column in self.columns for name in column.features)
+        """The names of the features, such as `bill_length_mm` and `island=Dream`; of sequences, of step after step."""
+        names = [[name for column in own for name in column.features] for own in self._of_members]
+        form = self.sequence
+        return tuple(chain.from_iterable(names if form is None else map(form.names, names)))
 
     @property
     def feature_columns(self) -> tuple[str, ...]:
         """The column that each feature comes from."""
-        return tuple(column.name for column in self.columns for _ in column.features)
+        names = [[column.name for column in own for _ in column.features] for own in self._of_members]
+        form = self.sequence
+        return tuple(chain.from_iterable(names if form is None else map(form.owners, names)))
+
+    @property
+    def _of_members(self) -> list[tuple[Encoding, ...]]:
+        """The columns as each member of an ensemble encodes them."""
+        number = len(self.columns) // self.members
+        return [self.columns[first : first + number] for first in range(0, len(self.columns), number)]
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -222,7 +238,8 @@ class Preprocessing:
         names = names_of(table.features)
         self._require(names, table.source)
         columns = (table.features[names.index(column.name)] for column in self.columns)
-        x = self._matrix(columns, len(table), table.where, Findings())
+        rows = len(table) if table.series is None else len(table.series.rows)
+        x = self._matrix(columns, rows, table.where_step, Findings(), table.series)
         return x, self._encoded_target(table.targets, table.where)
 
     def _encoded_target(self, columns: Sequence[Column], place: Locator) -> NDArray[Any]:
@@ -247,7 +264,8 @@ class Preprocessing:
             raise ArgumentError(
                 "columns to keep are a list of names", expected='keep=["id"]', got=f"{keep!r:.80}", where=user_line()
             )
-        frame = self._named(read(source, target=self.target.name, reading=self.reading_with(keep, said)))
+        frame = read(source, target=self.target.name, reading=self.reading_with(keep, said))
+        frame = named_as(frame, [c.name for c in self.source_columns], self.target.name) if frame.is_array else frame
         if with_target and frame.pictures is not None and frame.target is None:
             raise pictures_without_classes(frame)
         self.require_columns(frame.names, frame.source, with_target, said.fill)
@@ -281,7 +299,8 @@ class Preprocessing:
         features = tuple(column.name for column in self.source_columns)
         require_names(fill, features, "--fill", source)
         usable = fill if set(features) & set(names) else ()
-        self._require((*names, *usable), source, self.judged_by if with_target else ())
+        by = () if self.sequence is None else self.sequence.columns
+        self._require((*names, *usable), source, (*by, *(self.judged_by if with_target else ())))
 
     @property
     def judged_by(self) -> tuple[str, ...]:
@@ -303,39 +322,40 @@ class Preprocessing:
     ) -> Encoded:
         """Encode a frame; `names` are all columns of its source.  A column that it lacks is missing in every row."""
         # What differs between prediction and evaluation: rows without a target, targets, weights; all else is the same.
+        steps, series = frame, None
+        if self.sequence is not None:
+            said = ColumnChoice(sequence=self.sequence.columns, kinds=((self.sequence.time, self.sequence.order),))
+            steps, frame, series = put_together(frame, said, self.judged_by if with_target else (), self.sequence)
         gaps = [frame[name].missing for name in self.target.names] if with_target else []
-        kept = np.flatnonzero(~np.any(gaps, axis=0)) if with_target else np.arange(frame.rows)
+        own = kept = np.flatnonzero(~np.any(gaps, axis=0)) if with_target else np.arange(frame.rows)
+        if series is not None:
+            own, series = series.places(kept), series.take(kept)
 
         def place(column: str, row: int) -> str:
             return frame.place(column, int(kept[row]))
 
         findings = Findings()
         there = set(frame.names)
-        features = (frame[c.name] if c.name in there else blank_column(c.name, frame.rows) for c in self.columns)
-        chosen = (replace(column.take(kept), spelling=None) for column in features)
-        x = self._matrix(chosen, len(kept), place, findings)
+        features = (steps[c.name] if c.name in there else blank_column(c.name, steps.rows) for c in self.columns)
+        chosen = (replace(column.take(own), spelling=None) for column in features)
+        x = self._matrix(chosen, len(own), lambda c, row: steps.place(c, int(own[row])), findings, series)
         goals = [frame[name].take(kept) for name in self.target.names] if with_target else []
         y = self._encoded_target(goals, place) if with_target else None
-        report = self._report(names, findings, frame.rows - len(kept))
+        by = () if self.sequence is None else self.sequence.columns
+        known = (*by, *self.target.names, *(d.name for d in self.dropped))
+        report = report_on(findings, names, [c.name for c in self.source_columns], known, frame.rows - len(kept))
         report = report if frame.pictures is None else replace(report, notes=frame.notes, far={})  # of bytes
+        report = report if series is None else replace(report, notes=series.notes)
         wanted = [as_category(frame[name].take(kept)) for name in keep if name in there]
         counted = as_weights(frame[self.weight].take(kept), place) if with_target and self.weight else None
-        return Encoded(x, y, kept, report, tuple(wanted), None if counted is None else counted.values)
+        rows = kept if series is None else series.firsts
+        return Encoded(x, y, rows, report, tuple(wanted), None if counted is None else counted.values)
 
-    def _report(self, names: tuple[str, ...], findings: Findings, left_out: int) -> EncodingReport:
-        needed, present = dict.fromkeys(column.name for column in self.columns), set(names)
-        known = {*needed, *self.target.names, *(d.name for d in self.dropped)}
-        return EncodingReport(
-            reordered=[n for n in names if n in needed] != [n for n in needed if n in present],
-            ignored=tuple(name for name in names if name not in known),
-            unseen=findings.unseen,
-            missing=findings.missing,
-            far=findings.far,
-            left_out=left_out,
-        )
-
-    def _matrix(self, columns: Iterable[Column], rows: int, place: Locator, findings: Findings) -> NDArray[np.float32]:
-        out = np.empty((rows, len(self.feature_names)), dtype=np.float32)
+    def _matrix(
+        self, columns: Iterable[Column], rows: int, place: Locator, findings: Findings, series: Series | None = None
+    ) -> NDArray[np.float32]:
+        widths = [sum(len(column.features) for column in own) for own in self._of_members]
+        out = np.empty((rows, sum(widths)), dtype=np.float32)
         enough = max(_LEAST_HELD, out.nbytes // _SHARE_HELD)
         held: list[NDArray[np.float32]] = []
         last = 0
@@ -345,28 +365,7 @@ class Preprocessing:
             if sum(features.nbytes for features in held) >= enough:
                 _write_features(held, out, last)
         _write_features(held, out, last)
-        return out
-
-    def _named(self, frame: Frame) -> Frame:
-        """The frame of an array with the names that its columns had in training, by position."""
-        if not frame.is_array:
-            return frame
-        files = [column for column in frame.columns if column.use == NAMES_FILE]
-        features = [column for column in frame.columns if column.name != frame.target and column.use != NAMES_FILE]
-        own = self.source_columns
-        if len(features) != len(own):
-            raise DataError(
-                "the array does not have the columns of training",
-                expected=f"{quantity(len(own), 'column')}: {name_list([c.name for c in own])}",
-                got=quantity(len(features), "column"),
-                where=frame.source,
-                try_="an array with the same columns in the same order",
-            )
-        named = [replace(column, name=encoding.name) for encoding, column in zip(own, features, strict=True)]
-        if frame.target is not None:
-            named.append(replace(frame[frame.target], name=self.target.name))
-        goal = None if frame.target is None else self.target.name
-        return replace(frame, columns=(*named, *files), target=goal)
+        return out if series is None else series.lay_out(out, widths)
 
     def _require(self, names: tuple[str, ...], source: str, further: tuple[str, ...] = ()) -> None:
         needed = (*(column.name for column in self.source_columns), *further)
@@ -419,7 +418,7 @@ class Preprocessing:
         """The object as JSON text; numbers keep every bit."""
         return preprocessing_to_json(
             self.task, self.columns, self.target, self.dropped, self.missing, self.habit, self.weight, self.members,
-            self.pictures,
+            self.pictures, self.sequence,
         )  # fmt: skip
 
     @classmethod

@@ -10,12 +10,13 @@ from typing import Any, get_args
 from clearprop.data.column_roles import Dropped, Task
 from clearprop.data.columns import PictureForm
 from clearprop.data.encodings import CategoryEncoding, ClassTarget, Encoding, NumberEncoding, NumberTarget
+from clearprop.data.image_shape import SequenceForm
 from clearprop.data.joint_target import JointTarget, Target
 from clearprop.data.kinds.lists import SIGNS
 from clearprop.data.kinds.time_encoding import PERIODS, TimeEncoding
 from clearprop.data.kinds.times import ORDERS
 from clearprop.data.kinds.word_encodings import BUCKETS, ListEncoding, OrdinalEncoding, TextEncoding
-from clearprop.data.readers.reading import PLAIN, TextHabit
+from clearprop.data.readers.reading import PLAIN, TIMES, TextHabit
 from clearprop.files.strict_json import checked_value, parse_json, read_record, refuse, require_keys
 
 FORMAT = 1
@@ -33,6 +34,7 @@ def preprocessing_to_json(
     weight: str | None = None,
     members: int = 1,
     pictures: PictureForm | None = None,
+    sequence: SequenceForm | None = None,
 ) -> str:
     """The parts of a Preprocessing as JSON text."""
     document = {
@@ -46,19 +48,20 @@ def preprocessing_to_json(
         **({} if weight is None else {"weight": weight}),
         **({} if members == 1 else {"members": members}),
         **({} if pictures is None else {"pictures": asdict(pictures)}),
+        **({} if sequence is None else {"sequence": asdict(sequence)}),
     }
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def preprocessing_from_json(text: str, where: str) -> tuple[
     Task, tuple[Encoding, ...], Target, tuple[Dropped, ...], tuple[str, ...] | None, TextHabit, str | None, int,
-    PictureForm | None,
+    PictureForm | None, SequenceForm | None,
 ]:  # fmt: skip
     """The parts of a Preprocessing.  Raises RunError for text that `preprocessing_to_json` did not write."""
     document = parse_json(text, _WHAT, where)
-    further = ("missing", "habit", "weight", "members", "pictures")
+    further = ("missing", "habit", "weight", "members", "pictures", "sequence")
     known = {k: document.pop(k, None) if isinstance(document, dict) else None for k in further}
-    words, written, weight, several, form = known.values()
+    words, written, weight, several, form, order = known.values()
     document = require_keys(document, {"format", "task", "target", "columns", "dropped"}, _WHAT, where)
     if document["format"] != FORMAT:
         refuse(_WHAT, f"format {FORMAT}", f"format {document['format']!r}", where)
@@ -76,7 +79,15 @@ def preprocessing_from_json(text: str, where: str) -> tuple[
     habit = PLAIN if written is None else read_record(TextHabit, written, _WHAT, f"{where}, habit")
     column = checked_value(str | None, weight, _WHAT, f"{where}, weight")
     pictures = None if form is None else read_record(PictureForm, form, _WHAT, f"{where}, pictures")
-    return task, columns, target, dropped, missing, habit, column, members, pictures
+    sequence = None if order is None else _sequence(order, f"{where}, sequence")
+    return task, columns, target, dropped, missing, habit, column, members, pictures, sequence
+
+
+def _sequence(value: Any, where: str) -> SequenceForm:
+    form = read_record(SequenceForm, value, _WHAT, where)
+    if form.order not in ("number", *TIMES) or form.steps < 1 or not all(form.columns):
+        refuse(_WHAT, f"two columns, number or {', '.join(TIMES)}, steps from 1", repr(form)[:80], where)
+    return form
 
 
 def _target_record(target: Target) -> dict[str, object]:

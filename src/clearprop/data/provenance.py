@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from clearprop.data.array_labels import ArrayLabels
+from clearprop.data.readers.sources import BUNDLED
 
 
 @dataclass(frozen=True)
@@ -22,3 +25,14 @@ class DataRecord:
     test: int
     columns: tuple[str, ...] | None = None
     labels: ArrayLabels | None = None
+
+
+def path_of(source: Any) -> str | None:
+    """The bundled set or the whole path by which a source can be read again; None for data in memory.
+
+    >>> path_of("iris"), path_of([[1.0, 2.0]])
+    ('iris', None)
+    """
+    if not isinstance(source, str | Path):
+        return None
+    return str(source) if str(source) in BUNDLED else str(Path(source).resolve())

@@ -285,3 +285,14 @@ def shown_texts(texts: Sequence[str]) -> str:
         return repr(text) if unicodedata.is_normalized("NFC", text) else ascii(text)
 
     return name_list([shown(text) for text in texts], 6)
+
+
+def word_without_place(name: str, word: str, levels: tuple[str, ...], where: str) -> DataError:
+    """The error for a word in a column of ordered words that is none of them."""
+    return DataError(
+        f"column {name!r} holds a word that has no place in its order",
+        expected=" < ".join(levels),
+        got=repr(word),
+        where=where,
+        try_=f"correct the value, leave it empty, or name all words: --kind '{name}={'<'.join(levels)}<{word}'",
+    )

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +40,15 @@ from clearprop.data.columns import (
     with_one_spelling,
 )
 from clearprop.data.readers.reading import AS_SHOWN, RANDOM, ColumnChoice, Reading, Splitting, words_of
-from clearprop.data.readers.sources import BUNDLED, read
+from clearprop.data.readers.sources import read
 from clearprop.data.row_weights import as_weights
-from clearprop.data.slips import mixed_column, require_one_unit, row_of_text, show_numbers
+from clearprop.data.slips import mixed_column, multiples_read, require_one_unit, row_of_text, show_numbers
 from clearprop.data.target_transforms import require_known
 from clearprop.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from clearprop.data.image_shape import SequenceForm
+    from clearprop.data.long_form import Series
 
 TRAIN, VALIDATION, TEST = range(3)
 """The numbers of the parts that the rows of a table are divided into."""
@@ -61,7 +65,8 @@ class Table:
     `split`, if one was named, `weight` the one that says how much each counts; `decimal` the sign before decimals of a
     text file.  Of several targets that are learned together, `further` are those after the first.  `transform` is what
     is asked for of a target of numbers: see `target_transforms`.  `pictures` is the form
-    of those in files of their own.
+    of those in files of their own.  Where rows of the source are the steps of sequences, `series` says which,
+    `features` hold all steps, and a row of this table is a sequence, by the row of the source at which it begins.
     """
 
     source: str
@@ -85,6 +90,7 @@ class Table:
     further: tuple[Column, ...] = ()
     transform: str = "none"
     pictures: PictureForm | None = None
+    series: Series | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -94,9 +100,11 @@ class Table:
 
         What is held of features are the rows that are chosen: their values are taken when they are asked for.
         """
+        chosen = rows if self.series is None else self.series.places(rows)
         return replace(
             self,
-            features=TableColumns.held(self.features, len(self)).take(rows),
+            features=TableColumns.held(self.features, len(self)).take(chosen),
+            series=None if self.series is None else self.series.take(rows),
             target=self.target.take(rows),
             rows=self.rows[rows],
             test_rows=None,
@@ -114,6 +122,10 @@ class Table:
     def where(self, column: str, row: int) -> str:
         """Where the value in `row` (a position in this table) stands in the source."""
         return self.place(column, int(self.rows[row]))
+
+    def where_step(self, column: str, row: int) -> str:
+        """The same for a row of `features`."""
+        return self.place(column, int((self.rows if self.series is None else self.series.rows)[row]))
 
     @property
     def frame(self) -> Frame:
@@ -136,17 +148,6 @@ def _bytes(values: NDArray[Any]) -> bytes:
     return np.ascontiguousarray(values).tobytes()
 
 
-def path_of(source: Any) -> str | None:
-    """The bundled set or the whole path by which a source can be read again; None for data in memory.
-
-    >>> path_of("iris"), path_of([[1.0, 2.0]])
-    ('iris', None)
-    """
-    if not isinstance(source, str | Path):
-        return None
-    return str(source) if str(source) in BUNDLED else str(Path(source).resolve())
-
-
 def load_table(source: Any, target: str | None = None, task: str = "auto", reading: Reading = AS_SHOWN) -> Table:
     """Read `source` and infer what is to be learned from it.
 
@@ -159,6 +160,7 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
     >>> table.task, [column.name for column in table.features]
     ('regression', ['x[0]'])
     """
+    # In the order in which errors are told: names, targets, its rows, the task, features: each needs the last.
     if reading.unit is not None:
         raise ArgumentError(
             "running text has no rows that could be divided anew",
@@ -170,6 +172,9 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
     frame = read(source, target=target, reading=with_spelled_targets(reading.with_spelled_divider(), target))
     reading.columns.require_known(frame.names, frame.source)
     names, target_note = choose_targets(frame, target, reading.columns)
+    read_place, lines, steps, series = frame.place, frame.lines, frame, None
+    if reading.columns.sequence is not None:
+        steps, frame, series = put_together(frame, reading.columns, names)
     missing = np.any([frame[name].missing for name in names], axis=0)
     words = frame.decimal is not None and any(frame[name].kind == "category" for name in names)
     lost = lost_rows(", ".join(names), int(missing.sum()), frame.rows, frame.source, words)
@@ -180,7 +185,10 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
 
     goals = tuple(known_target(frame[name].take(kept), task, reading.columns, place) for name in names)
     decided, task_note = decide_tasks(goals, task, place, frame.source)
-    features, dropped = _features(frame, names, kept, place, reading.columns)
+    own = kept
+    if series is not None:
+        own, series = series.places(kept), series.take(kept)
+    features, dropped = _features(steps, names, own, lambda c, row: steps.place(c, int(own[row])), reading.columns)
     weight = reading.columns.weight
     return Table(
         source=frame.source,
@@ -190,13 +198,14 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
         task=decided,
         target_note=target_note,
         task_note=task_note,
-        notes=frame.notes + lost,
+        notes=frame.notes + (() if series is None else series.notes) + lost,
         dropped=dropped,
-        rows=kept,
-        place=frame.place,
+        rows=kept if series is None else series.firsts,
+        place=read_place,
         test_rows=None if frame.test_rows is None else np.flatnonzero(np.isin(kept, frame.test_rows)),
         is_array=frame.is_array,
-        lines=frame.lines,
+        lines=lines,
+        series=series,
         identifiers=tuple(frame[gone.name].take(kept) for gone in dropped if gone.identifies),
         decimal=frame.decimal,
         split=reading.columns.split,
@@ -205,6 +214,15 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
         transform=transform_for(reading.columns.transform, decided, names),
         pictures=frame.pictures,
     )
+
+
+def put_together(
+    frame: Frame, choice: ColumnChoice, needed: Sequence[str], form: SequenceForm | None = None
+) -> tuple[Frame, Frame, Series]:
+    """What `long_form.sequences_in` gives."""
+    from clearprop.data.long_form import sequences_in  # start-up time: few tables are in long form
+
+    return sequences_in(frame, choice, needed, form)
 
 
 def _divider(frame: Frame, kept: RowNumbers, place: Locator, choice: ColumnChoice) -> Column | None:
@@ -426,3 +444,48 @@ def quotas(counts: RowNumbers, number: int) -> RowNumbers:
         if take.sum() < number and take[c] < room[c]:
             take[c] += 1
     return take
+
+
+_TOTALS = ("total", "totals", "grand total", "sum", "summe", "gesamt", "average", "mean", "mittelwert", "subtotal")
+"""The words with which rows begin that sum up those above them."""
+_MANY_TIMES = 20
+
+
+def table_doubts(table: Table) -> list[str]:
+    """Sentences about rows that are in order of time and divided at random, and a last row that looks like a total.
+
+    >>> table_doubts(load_table("iris"))
+    []
+    """
+    doubts = list[str]()
+    summed = []
+    if table.series is not None:  # whose rows are parts of examples
+        return doubts
+    for column in chain(table.features, table.targets):
+        doubts += multiples_read([column]) if column.marks else []
+        summed += [column.name] if _ends_in_its_sum(column) else []
+    if summed:
+        doubts.append(f"the last row may sum up those above it: it holds their sum in {name_list(summed, 3)}")
+    for column in table.features:
+        texts = column.values[-1:].tolist() if column.kind == "category" else []
+        if texts and str(texts[0]).strip().lower() in _TOTALS:
+            doubts.append(f"the last row may sum up those above it: {texts[0]!r} in column {column.name!r}")
+        if column.kind == "time" and table.split.way == "random" and _in_order(column.present):
+            doubts.append(
+                f"rows are in order of the times in {column.name!r}, and divided at random: they are tested on times "
+                f"between those of training (--split time:{column.name} tests on the latest)"
+            )
+    return doubts
+
+
+def _ends_in_its_sum(column: Column) -> bool:
+    """Whether the last of many numbers is the sum of all others, but for the digits that are written."""
+    if column.kind != "number" or len(column.values) < _MANY_TIMES or np.isnan(column.values[-1]):
+        return False
+    last, rest = column.values[-1], column.present[:-1]
+    return bool(np.abs(last) > np.abs(rest).max() and np.isclose(rest.sum(), last, rtol=1e-4)) if len(rest) else False
+
+
+def _in_order(times: NDArray[np.float64]) -> bool:
+    steps = np.diff(times)
+    return int((steps != 0).sum()) >= _MANY_TIMES and bool((steps >= 0).all() or (steps <= 0).all())

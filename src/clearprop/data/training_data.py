@@ -27,7 +27,6 @@ from clearprop.data.parts import (
     sample_rows,
     split_table,
     suspicions,
-    table_doubts,
 )
 from clearprop.data.preprocessing import Preprocessing, encoding_doubts
 from clearprop.data.provenance import DataRecord
@@ -38,7 +37,7 @@ from clearprop.data.row_weights import no_row_counts
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.sharers import ALONE, Sharers
 from clearprop.data.streaming.streamed_table import stream_table
-from clearprop.data.table import Table, load_table
+from clearprop.data.table import Table, load_table, table_doubts
 from clearprop.errors import ArgumentError, DataError, RunError, user_line
 from clearprop.program.values import raw
 from clearprop.rules import random
@@ -405,7 +404,7 @@ def _tables_of(parts: SplitTable) -> dict[str, Table | None]:
 def _source_rows(parts: SplitTable) -> dict[str, SourceRows]:
     tables = _tables_of(parts)
     return {
-        name: SourceRows(t.rows, t.source, None if t.lines is None else t.lines[t.rows], t.identifiers)
+        name: SourceRows(t.rows, t.source, None if t.lines is None else t.lines[t.rows], t.identifiers, t.series)
         for name, t in tables.items()
         if t is not None
     }

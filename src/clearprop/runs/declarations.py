@@ -207,6 +207,15 @@ class DataSettings:
     group: str | None = data_setting(
         None, "Rows with one value in this column stay in one part.", "the name of a column", "customer", metavar="COL"
     )
+    sequence: str | None = data_setting(
+        None,
+        "Rows are steps: those of one ID, in the order of TIME, are one sequence, which has one target; for "
+        "--model lstm, gru, rnn or transformer.",
+        "ID:TIME, two columns",
+        "patient:day",
+        metavar="ID:TIME",
+        since="0.2",
+    )
     weight: str | None = data_setting(
         None,
         "The column of numbers, 0 or more, that says how much each row counts.",

@@ -34,7 +34,7 @@ LARGEST_LAYER = 65_536
 """The most units of a hidden layer."""
 REDUCTIONS = ("exact", "fast")
 """How processes may add gradients."""
-MODELS = ("mlp", "conv", "transformer", "lstm", "gru")
+MODELS = ("mlp", "conv", "transformer", "lstm", "gru", "rnn")
 """The networks that settings describe."""
 UNITS = ("char", "word")
 """What running text may be read by."""
@@ -54,8 +54,8 @@ class Settings(DataSettings):
 
     model: str = setting(
         "mlp",
-        "The network: mlp, dense layers; conv, for images; transformer, lstm, for text, sequences; gru, for sequences.",
-        "mlp, conv, transformer, lstm or gru",
+        "The network: mlp, dense layers; conv, for images; transformer, lstm, gru or rnn, for text and sequences.",
+        "mlp, conv, transformer, lstm, gru or rnn",
         "conv",
         panel=NETWORK,
         metavar="NAME",

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from clearprop.data.columns import as_category, in_digits
 from clearprop.data.folds import Fold, deal_folds
+from clearprop.data.provenance import path_of
 from clearprop.data.readers.reading import READING_TEXT, Reading
-from clearprop.data.table import Table, load_table, path_of
+from clearprop.data.table import Table, load_table
 from clearprop.data.training_data import Prepared, from_parts
 from clearprop.errors import ArgumentError, RunError, checked_call, checked_methods, unknown_name, user_line
 from clearprop.files.atomic import as_path, remove_leftovers, write_text

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.data.parts import SplitTable, split_table
+from clearprop.data.provenance import path_of
 from clearprop.data.readers.reading import READING_TEXT, Reading
-from clearprop.data.table import Table, load_table, path_of
+from clearprop.data.table import Table, load_table
 from clearprop.data.training_data import Prepared, from_members, from_parts
 from clearprop.errors import ArgumentError, RunError, checked_call, unknown_name, user_line
 from clearprop.files.atomic import as_path, remove_leftovers

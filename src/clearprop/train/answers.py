@@ -266,11 +266,26 @@ def _told_columns(fitted: Preprocessing | None, x: NDArray[Any]) -> Sequence[tup
     if fitted is None:
         return [(number_text(float(v)), "as it is") for v in x]
     told, first = list[tuple[str, str]](), 0
+    if fitted.sequence is not None:
+        return _told_steps(fitted, x)
     for column in fitted.columns:
         last = first + len(column.features)
         told.append((_value_text(column, x[first:last]), column.encoding))
         first = last
     return told
+
+
+def _told_steps(fitted: Preprocessing, x: NDArray[Any]) -> Sequence[tuple[str, str]]:
+    """The same of a sequence: the values in its first and its last step, and how many steps it has."""
+    assert fitted.sequence is not None
+    steps = x[: len(x) // fitted.members].reshape(fitted.sequence.steps, -1)
+    there = steps[steps[:, -1] > 0.5]
+    told, first = list[tuple[str, str]](), 0
+    for column in fitted.source_columns:
+        ends = [_value_text(column, step[first : first + len(column.features)]) for step in (there[0], there[-1])]
+        told.append((" … ".join(filter(None, dict.fromkeys(ends))), column.encoding))
+        first += len(column.features)
+    return [*told, (f"{len(there)} of {len(steps)}", "the steps that are there")]
 
 
 def _value_text(column: Encoding, features: NDArray[Any]) -> str:

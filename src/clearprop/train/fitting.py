@@ -91,6 +91,7 @@ def fit(
     task: str = "auto",
     split: str = "random",
     group: str | None = None,
+    sequence: str | None = None,
     drop: str | Sequence[str] | None = None,
     only: str | Sequence[str] | None = None,
     kind: str | Mapping[str, str] | None = None,
@@ -116,7 +117,8 @@ def fit(
 
     `model` is a network, `cl.nn.mlp(hidden=[64, 64])`, whose inputs and outputs the data decide, or
     `cl.nn.mlp("auto")`, of which they decide all sizes; `cl.fit(data)` alone takes the last.  The names "conv"
-    (images), "transformer" and "lstm" (running text in a file) stand for the networks of `clearprop train --model`.
+    (images), "transformer", "lstm", "gru" and "rnn" (running text, sequences) stand for the networks of
+    `clearprop train --model`.
 
     `data` is a pair of arrays `(x, y)`, a data frame (a lazy one, too), columns by name or the path of a file (its last
     column, or `target`, is learned, or several of one kind: ["height", "weight"]; columns are encoded as `clearprop
@@ -167,6 +169,9 @@ def fit(
     seed        decides the order of the rows and what random layers draw: same seed, same bits
     split       how the rows of a table are divided: random, time:COL, group:COL or column:COL; `group` is short for the
                 third
+    sequence    "ID:TIME", two columns of a table whose rows are steps: those of one ID, in the order of TIME, are one
+                sequence, which has one target.  A network of your own takes it flat, `(steps · (features + 1),)`, the
+                last feature of a step a mask: `cl.nn.Unflatten((-1, features + 1))`, then `cl.nn.Masked`
     drop, only, kind, missing  columns of a table to leave out or to use, what they are, words for missing values, as on
                 the command line, or as lists and {column: kind}
     encoding, delimiter, decimal, header  of a text file, where they are not what it shows
@@ -217,7 +222,7 @@ def fit(
     _check_places(out, resume)
     words = reading_words(
         encoding=encoding, delimiter=delimiter, decimal=decimal, header=header, missing=missing, size=size,
-        drop=drop, only=only, kind=kind, split=split, group=group,
+        drop=drop, only=only, kind=kind, split=split, group=group, sequence=sequence,
         weight=sample_weight if isinstance(sample_weight, str) else None,
     )  # fmt: skip
     weight = None if isinstance(sample_weight, str) else sample_weight
@@ -239,8 +244,10 @@ def fit(
     prepared = read("none" if to_choose else target_transform)
     usual = _suitable_metrics(prepared, before, loss) if metrics is None else metrics
     measures = find_metrics(chosen_among(usual, metric))
-    if isinstance(model, str) or (isinstance(model, UnsizedMLP) and unit is not None):
-        asked = {"model": model if isinstance(model, str) else "transformer", "seed": seed, "unit": unit}
+    unsized = isinstance(model, UnsizedMLP) and (unit is not None or (sequence is not None and model.hidden is None))
+    if isinstance(model, str) or unsized:
+        name = model if isinstance(model, str) else "transformer" if unit is not None else "lstm"
+        asked = {"model": name, "seed": seed, "unit": unit}
         model = network_for(with_defaults({**asked, "context": context}, prepared), prepared)
     if isinstance(model, UnsizedMLP):
         model = _size_network(model, prepared, loss)

@@ -140,7 +140,7 @@ def _refuse_groups(got: str) -> NoReturn:
     )
 
 
-ARRAY_MODELS = ("conv", "transformer", "lstm", "gru")
+ARRAY_MODELS = ("conv", "transformer", "lstm", "gru", "rnn")
 """The networks that read images, or sequences."""
 AUTO = "auto"
 """The learning rate that asks for the range test."""
@@ -163,6 +163,8 @@ def with_defaults(asked: Mapping[str, Any], data: Prepared) -> Settings:
     if data.preprocessing is None:
         return _text_defaults(asked, data)
     classes = data.preprocessing.of_classes
+    if data.preprocessing.sequence is not None:
+        asked = {"model": "lstm", **asked}
     model = asked.get("model")
     named = asked.get("recipe", default_of("recipe"))
     rows = rows_in(data.table)
@@ -183,11 +185,15 @@ def with_defaults(asked: Mapping[str, Any], data: Prepared) -> Settings:
 
 def _text_defaults(asked: Mapping[str, Any], data: Prepared) -> Settings:
     """The same for running text."""
-    from clearprop.train.text_networks import text_recipe  # start-up time: tables do without
-
-    chosen = text_recipe(rows_in(data.table), asked.get("model", "transformer"))
+    chosen = _text_networks().text_recipe(rows_in(data.table), asked.get("model", "transformer"))
     suits: dict[str, Any] = {name: getattr(chosen, name) for name in SUITED}
     return Settings(**{**suits, "loss": "cross_entropy", "metrics": ("accuracy",), **asked})
+
+
+def _text_networks() -> Any:
+    from clearprop.train import text_networks  # start-up time: tables do without
+
+    return text_networks
 
 
 def _array_networks(model: str) -> tuple[Callable[[int], Settings], Callable[..., nn.Sequential]]:
@@ -294,17 +300,14 @@ def network_for(settings: Settings, data: Prepared) -> Any:
     perceptron.  Where the loss learns several quantiles there is an output for each, and they rise.
     """
     if settings.unit is not None:
-        from clearprop.train.text_networks import network_for_text  # start-up time: tables do without
-
         assert data.labels is not None
-        return network_for_text(settings, len(data.labels.target.classes))
+        return _text_networks().network_for_text(settings, len(data.labels.target.classes))
     fitted = data.preprocessing
     assert fitted is not None
     quantiles = several_quantiles_of(settings.loss)
     behind = (nn.Increasing(len(quantiles)),) if quantiles else ()
     outputs = len(quantiles) or fitted.outputs
-    if settings.augment is not None and settings.model != "conv":
-        raise _only_for_images("--augment", settings.augment)
+    _require_suitable_model(settings, fitted)
     if settings.model in ARRAY_MODELS:
         network = _array_networks(settings.model)[1](settings, fitted.feature_names, outputs, data.source)
         return nn.Sequential(*network.layers, *behind) if behind else network
@@ -316,6 +319,14 @@ def network_for(settings: Settings, data: Prepared) -> Any:
     return nn.Sequential(*front, *network.layers, *behind) if front or behind else network
 
 
+def _require_suitable_model(settings: Settings, fitted: Preprocessing) -> None:
+    """Raise ArgumentError for images that are changed and no images, and for a network that reads no sequences."""
+    if settings.augment is not None and settings.model != "conv":
+        raise _only_for_images("--augment", settings.augment)
+    if fitted.sequence is not None and settings.model not in ARRAY_MODELS[1:]:
+        raise _only_for_tables(settings.model)
+
+
 def _only_for_images(option: str, value: object) -> ArgumentError:
     return ArgumentError(
         f"{option} is for images, which --model conv learns",
@@ -323,6 +334,16 @@ def _only_for_images(option: str, value: object) -> ArgumentError:
         got=f"{option} {value}, and no --model",
         where=option,
         try_=f"--model conv {option} {value}",
+    )
+
+
+def _only_for_tables(model: str) -> ArgumentError:
+    return ArgumentError(
+        f"--model {model} does not read sequences",
+        expected="--model lstm, gru, rnn or transformer with --sequence",
+        got=f"--model {model}",
+        where="--model",
+        try_="no --model, which is lstm then; or in Python a network of your own: cl.fit(network, …, sequence=…)",
     )
 
 

@@ -1,4 +1,4 @@
-"""Networks for sequences of numbers, as settings describe them: layers of an LSTM or a GRU, or blocks of attention."""
+"""Networks for sequences of numbers, as settings describe them: layers of cells, or blocks of attention."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clearprop.data.image_shape import sequence_shape
 from clearprop.errors import ArgumentError
 from clearprop.rules import random
 from clearprop.runs.settings import Settings
-from clearprop.train.text_networks import block_size, heads_of
+from clearprop.train.text_networks import CELLS, block_size, heads_of
 
 FEW = 20_000
 """Below FEW sequences of the training part, batches are smaller and epochs more."""
@@ -19,8 +19,8 @@ FEW = 20_000
 def network_for_sequences(settings: Settings, columns: Sequence[str], outputs: int, source: str) -> nn.Sequential:
     """The network of the settings for sequences that lie flat in these columns.
 
-    Each feature is normalised over all steps; what is read is the state after the last step that is there, or the mean
-    of what attention gives for each.
+    Each feature is normalised over all steps, unless it is a column of a table, which is already; what is read is the
+    state after the last step that is there, or the mean of what attention gives for each.
 
     Raises DataError for columns that are no sequences, ArgumentError for settings that do not suit them.
     """
@@ -32,10 +32,10 @@ def network_for_sequences(settings: Settings, columns: Sequence[str], outputs: i
             where="--pieces" if settings.pieces else "--hidden",
             try_="--hidden 64",
         )
-    steps, features, masked = sequence_shape(columns, source)
+    steps, features, masked, even = sequence_shape(columns, source)
     key = random.key(settings.own_seed)
     make = _blocks if settings.model == "transformer" else _cells
-    layers = [nn.BatchNorm(features), *make(settings, features, key)]
+    layers = [*([] if even else [nn.BatchNorm(features)]), *make(settings, features, key)]
     front = nn.Unflatten((steps, features + masked))
     drop = [nn.Dropout(settings.dropout)] if settings.dropout else []
     last = nn.Dense(settings.hidden[-1], outputs, rng=random.fold_in(key, len(settings.hidden) + 1))
@@ -50,9 +50,9 @@ def _cells(settings: Settings, features: int, key: Any) -> Iterator[Any]:
             expected="no --activation",
             got=f"--activation {settings.activation}",
             where="--activation",
-            try_="--model transformer, or cl.nn.RNN in Python",
+            try_="--model transformer, or cl.nn.RNN(…, activation=…) in Python",
         )
-    kind = nn.LSTM if settings.model == "lstm" else nn.GRU
+    kind = CELLS[settings.model]
     sizes = settings.hidden
     for i, size in enumerate(sizes):
         before = features if i == 0 else sizes[i - 1]

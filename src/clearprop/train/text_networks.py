@@ -1,4 +1,4 @@
-"""Networks for running text, as settings describe them: blocks of attention, or layers of an LSTM."""
+"""Networks for running text, as settings describe them: blocks of attention, or layers of cells."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ FEW = 2_000
 """Below FEW rows of the training part a text is small."""
 HEADS = 4
 """The heads of each attention, where the size of a block can be divided so."""
-NETWORKS = ("transformer", "lstm")
+CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+"""The layers of cells, by the names of networks made of them."""
+NETWORKS = ("transformer", *CELLS)
 """The networks that read text."""
 
 
@@ -22,8 +24,8 @@ def network_for_text(settings: Settings, words: int) -> nn.Sequential:
     """
     if settings.model not in NETWORKS or settings.augment is not None or settings.pieces or not settings.hidden:
         raise ArgumentError(
-            "running text is read by a transformer or an LSTM",
-            expected="--model transformer or --model lstm with sizes of layers, without --augment and --pieces",
+            "running text is read by a transformer or by layers of cells",
+            expected="--model transformer, lstm, gru or rnn with sizes of layers, without --augment and --pieces",
             got=f"--model {settings.model}"
             + (f" --augment {settings.augment}" if settings.augment is not None else "")
             + (f" --pieces {settings.pieces}" if settings.pieces else "")
@@ -31,7 +33,7 @@ def network_for_text(settings: Settings, words: int) -> nn.Sequential:
             where="--model",
             try_=f"--unit {settings.unit} --model transformer",
         )
-    return _transformer(settings, words) if settings.model == "transformer" else _lstm(settings, words)
+    return _transformer(settings, words) if settings.model == "transformer" else _cells(settings, words)
 
 
 def block_size(settings: Settings, example: str) -> int:
@@ -66,24 +68,24 @@ def _transformer(settings: Settings, words: int) -> nn.Sequential:
     )
 
 
-def _lstm(settings: Settings, words: int) -> nn.Sequential:
+def _cells(settings: Settings, words: int) -> nn.Sequential:
     """An embedding of half the size of the first layer, layers of cells, and an output for every word."""
     key, before = random.key(settings.own_seed), max(settings.hidden[0] // 2, 1)
     layers: list[nn.Module] = [nn.Embedding(words, before, rng=random.fold_in(key, 0))]
     for i, size in enumerate(settings.hidden):
-        layers.append(nn.LSTM(before, size, rng=random.fold_in(key, i + 1)))
+        layers.append(CELLS[settings.model](before, size, rng=random.fold_in(key, i + 1)))
         layers += [nn.Dropout(settings.dropout)] if settings.dropout else []
         before = size
     return nn.Sequential(*layers, nn.Dense(before, words, rng=random.fold_in(key, len(settings.hidden) + 1)))
 
 
 def text_recipe(windows: int, model: str) -> Settings:
-    """What suits so many windows of running text: two or three blocks of attention, or one layer of an LSTM.
+    """What suits so many windows of running text: two or three blocks of attention, or one layer of cells.
 
     >>> text_recipe(14_000, "lstm").hidden, text_recipe(200, "transformer").epochs
     ((256,), 20)
     """
-    few, recurrent = windows < FEW, model == "lstm"
+    few, recurrent = windows < FEW, model in CELLS
     blocks = (64, 64) if few else (128, 128, 128)
     return Settings(
         model=model,

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from clearprop.data.column_roles import MOST_LEVELS
 from clearprop.data.columns import Column, Findings, Locator, as_category, name_list, quantity
 from clearprop.data.kinds.lists import items_of
-from clearprop.data.readers.reading import levels_in, word_without_place
+from clearprop.data.readers.reading import levels_in
+from clearprop.data.slips import word_without_place
 
 BUCKETS = 64
 """The features of a column of text."""

@@ -93,7 +93,8 @@ GROUPS = "it tells groups of rows apart"
 class ColumnChoice:
     """Columns to `drop`, to use `only`, the `kinds` of some, how rows are `split`, the column that is their `weight`.
 
-    `transform` is what is learned of a target of numbers.  Nothing said is passed over.
+    `transform` is what is learned of a target of numbers.  By `sequence`, an identifier and a time, rows are the steps
+    of sequences.  Nothing said is passed over.
 
     >>> choice = ColumnChoice.from_words(drop="a, b", kind="size=S<M<L,zip=category")
     >>> choice.kind_of("size"), choice.reason("a"), choice.texts == {"size", "zip"}
@@ -106,6 +107,7 @@ class ColumnChoice:
     split: Splitting = RANDOM
     weight: str | None = None
     transform: str = "none"
+    sequence: tuple[str, str] | None = None
 
     @classmethod
     def from_words(
@@ -117,6 +119,7 @@ class ColumnChoice:
         group: str | None = None,
         weight: str | None = None,
         target_transform: str | None = None,
+        sequence: str | None = None,
     ) -> ColumnChoice:
         """The same from names with commas between them, and from `name=kind`; quotes hold a name with a comma together.
 
@@ -136,7 +139,8 @@ class ColumnChoice:
             kinds.append((name.strip(), what.strip()))
         used = None if only is None else words_of(only)
         divided = Splitting.from_words(split, group)
-        return cls(words_of(drop), used, tuple(kinds), divided, weight, target_transform or "none")
+        by = None if sequence is None else _sequence_columns(sequence)
+        return cls(words_of(drop), used, tuple(kinds), divided, weight, target_transform or "none", by)
 
     @property
     def texts(self) -> frozenset[str]:
@@ -164,6 +168,9 @@ class ColumnChoice:
         """Why a feature column is left out, by what is asked for; empty if it is not."""
         if name == self.weight:
             return f"it weighs the rows (--weight {name})"
+        if self.sequence is not None and name in self.sequence:
+            option = f"(--sequence {':'.join(self.sequence)})"
+            return f"{GROUPS}, sequences {option}" if name == self.sequence[0] else f"it orders the steps {option}"
         if name in self.drop or (self.only is not None and name not in self.only):
             return "as asked"
         return "" if name in (self.only or ()) else self.split.reason(name)
@@ -174,12 +181,21 @@ class ColumnChoice:
         said = {"--drop": self.drop, "--only": self.only or (), "--kind": tuple(name for name, _ in self.kinds)}
         said["--weight"] = () if self.weight is None else (self.weight,)
         said["--split"] = () if self.split.column is None else (self.split.column,)
+        said["--sequence"] = self.sequence or ()
         for option, columns in said.items():
             require_names(columns, known, option, source)
 
 
 AS_THEY_ARE = ColumnChoice()
 """Nothing is said of any column."""
+
+
+def _sequence_columns(text: str) -> tuple[str, str]:
+    """The two columns that `ID:TIME` names."""
+    identifier, _, time = (word.strip() for word in text.partition(":"))
+    if not identifier or not time or identifier == time:
+        raise _option_error("--sequence", "ID:TIME, two columns", text, "--sequence patient:day")
+    return identifier, time
 
 
 def words_of(text: str | None) -> tuple[str, ...]:
@@ -205,17 +221,6 @@ def levels_in(kind: str) -> tuple[str, ...]:
     ('S', 'M', 'L')
     """
     return tuple(word.strip() for word in kind.split("<"))
-
-
-def word_without_place(name: str, word: str, levels: tuple[str, ...], where: str) -> DataError:
-    """The error for a word in a column of ordered words that is none of them."""
-    return DataError(
-        f"column {name!r} holds a word that has no place in its order",
-        expected=" < ".join(levels),
-        got=repr(word),
-        where=where,
-        try_=f"correct the value, leave it empty, or name all words: --kind '{name}={'<'.join(levels)}<{word}'",
-    )
 
 
 def require_names(columns: Iterable[str], known: tuple[str, ...], option: str, source: str) -> None:
@@ -375,11 +380,10 @@ class Reading:
         return cls(*form, choice, unit=unit, context=int(context or 0), size=size)
 
     def with_spelled_divider(self) -> Reading:
-        """The same, and it is kept how the groups or parts of rows are written."""
-        split = self.columns.split
-        if split.column is None or split.way == "time":
-            return self
-        return replace(self, spelled=self.spelled | {split.column})
+        """The same, and it is kept how the groups or parts of rows, and identifiers of sequences, are written."""
+        split, by = self.columns.split, self.columns.sequence
+        told = {split.column} if split.column is not None and split.way != "time" else set()
+        return replace(self, spelled=self.spelled | told | ({by[0]} if by else set()))
 
     def habit_with(self, decimal: str | None) -> TextHabit:
         """The habit of a file that was read so, with this sign before decimals (None: it is no text)."""
@@ -415,7 +419,7 @@ def _option_error(option: str, expected: str, got: str, try_: str) -> ArgumentEr
 
 FORM = ("encoding", "delimiter", "decimal", "header", "missing", "size")
 """The words of `Reading.from_words` on how a file is written, as settings and options are called."""
-READING = (*FORM, "drop", "only", "kind", "split", "group", "weight", "target_transform")
+READING = (*FORM, "drop", "only", "kind", "split", "group", "weight", "target_transform", "sequence")
 """Those on the columns, too: what training is told of its table."""
 READING_TEXT = (*READING, "unit", "context")
 """Those on running text, too: what training is told of its data."""

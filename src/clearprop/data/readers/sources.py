@@ -170,8 +170,22 @@ def holds_files_of_pictures(source: Any) -> bool:
 def needs_streaming(source: Any, memory: int, reading: Reading = AS_SHOWN) -> bool:
     """Whether a source is a file that takes more than `memory` bytes when it is read at once, and can be streamed.
 
-    Raises DataError for a file that takes more and cannot be streamed.
+    Raises DataError for a file that takes more and cannot be streamed, as none can whose rows are steps of sequences.
     """
+    if not _is_larger(source, memory, reading):
+        return False
+    if reading.columns.sequence is not None:
+        raise DataError(
+            "a table of sequences is not streamed: the rows of one may stand anywhere in it",
+            expected=f"a table that fits into memory, which data may take {size_text(memory)} of",
+            got=f"{source}, which takes more",
+            where=f"--sequence {':'.join(reading.columns.sequence)}",
+            try_="more --memory, or fewer rows or columns: --only",
+        )
+    return True
+
+
+def _is_larger(source: Any, memory: int, reading: Reading) -> bool:
     require_pictures(source, reading.size)
     if not isinstance(source, str | Path) or str(source) in BUNDLED:
         return False

@@ -41,7 +41,7 @@ def encoded_blocks(
 
     Raises the errors of `encode`; those of a row when its block is reached.
     """
-    if not _is_table_file(source):
+    if fitted.sequence is not None or not _is_table_file(source):  # whose rows may stand anywhere
         if ranks.rank == 0:
             yield fitted.encode(source, with_target, keep, said)
         return

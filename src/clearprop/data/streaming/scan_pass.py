@@ -42,14 +42,7 @@ from clearprop.data.kinds.times import (
     require_one_order,
     some_zones,
 )
-from clearprop.data.readers.reading import (
-    AS_THEY_ARE,
-    TIMES,
-    ColumnChoice,
-    ColumnRequest,
-    levels_in,
-    word_without_place,
-)
+from clearprop.data.readers.reading import AS_THEY_ARE, TIMES, ColumnChoice, ColumnRequest, levels_in
 from clearprop.data.slips import (
     FEW_WORDS,
     are_comma_numbers,
@@ -61,6 +54,7 @@ from clearprop.data.slips import (
     require_one_unit,
     row_of_text,
     show_numbers,
+    word_without_place,
     words_among,
 )
 from clearprop.data.streaming.blocks import Mark, RowRange, UnchangingFile, Values, texts_in

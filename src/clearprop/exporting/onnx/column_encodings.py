@@ -50,6 +50,14 @@ def inputs_of(fitted: Preprocessing, graph: GraphBuilder) -> list[ColumnInput]:
 
     Raises ArgumentError that names every column which ONNX cannot encode.
     """
+    if fitted.sequence is not None:
+        raise ArgumentError(
+            "rows cannot be put together to sequences in ONNX",
+            expected="a run whose rows are examples",
+            got=f"sequences by {' and '.join(map(repr, fitted.sequence.columns))}",
+            where=user_line(),
+            try_="--format python or --format safetensors, which hold the network for encoded sequences",
+        )
     lost = [c.name for c in fitted.source_columns if isinstance(c, TextEncoding)]
     if lost:
         raise ArgumentError(
