@@ -1,14 +1,20 @@
 """The same table in every form of file: JSON lines, Excel, Arrow, NPY, NPZ; and what is refused of them."""
 
+import datetime
 import gzip
+import io
 import itertools
 import json
+import pickle
+import tarfile
 import zipfile
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+import pandas
 import polars
+import pyarrow
 import pytest
 
 from clearprop.data.readers.reading import Reading
@@ -69,6 +75,16 @@ def workbook(path, rows, sheets=("Sheet1",), states=(), **parts):
             archive.writestr(f"xl/{name}", content)
 
 
+def tarred(data):
+    """A tar archive of one file."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        info = tarfile.TarInfo("t.csv")
+        info.size = len(data)
+        archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
 def table_rows():
     return [NAMES, *(tuple(row.values()) for row in ROWS)]
 
@@ -113,6 +129,120 @@ def test_a_table_is_the_same_in_every_form(form, tmp_path):
         assert np.array_equal(blocks.train.x.get(0, len(blocks.train)), known.train[0])
 
 
+LINES = [("a\nb", "text", "y"), *((k, f"one\n{k % 2}\r\nthree", 2.0 * k) for k in range(40))]
+
+
+@pytest.mark.parametrize("in_blocks", [False, True])
+@pytest.mark.parametrize("name", ["t.xlsx", "t.jsonl"])
+def test_lines_within_cells_do_not_move_rows(name, in_blocks, tmp_path):
+    path = tmp_path / name
+    if name == "t.xlsx":
+        workbook(path, LINES)
+    else:
+        path.write_text("".join(json.dumps(dict(zip(LINES[0], row, strict=True))) + "\n" for row in LINES[1:]))
+    frame = read(path)
+    assert frame.names == ("a\nb", "text", "y")
+    assert frame["text"].values.tolist() == [f"one\n{k % 2}\nthree" for k in range(40)]
+    assert frame.place("y", 30).endswith("t.xlsx:32, column 'y'" if name == "t.xlsx" else "t.jsonl:31, column 'y'")
+    with patch("clearprop.data.training_data.needs_streaming", lambda *_: in_blocks):
+        found = from_source(str(path), None, "auto", 0.2, 0.2, 0, 24 * 10**6)
+    assert found.preprocessing.columns[1].levels == ("one\n0\nthree", "one\n1\nthree")
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_the_index_of_a_data_frame_is_no_target(form, tmp_path):
+    table = pandas.DataFrame({"a": np.arange(60.0), "y": np.arange(60) * 2.5})
+    for named, chosen in (
+        (False, table[table.a % 3 > 0]),
+        (True, table.assign(key=np.arange(60) % 7).set_index("key")),
+    ):
+        path = tmp_path / f"{named}.{form}"
+        arrow = pyarrow.Table.from_pandas(chosen)
+        if form == "parquet":
+            chosen.to_parquet(path)
+        else:
+            with pyarrow.ipc.new_file(str(path), arrow.schema) as file:
+                file.write_table(arrow)
+        frame = read(path)
+        assert frame.names == (("key", "a", "y") if named else ("a", "y"))
+        assert frame.notes == (() if named else ("the index of the data frame is left out",))
+        table_of = from_source(str(path), None, "auto", 0.2, 0.2, 0)
+        assert table_of.preprocessing.target.name == "y"
+        if form == "parquet":
+            with patch("clearprop.data.training_data.needs_streaming", lambda *_: True):
+                blocks = from_source(str(path), None, "auto", 0.2, 0.2, 0, 24 * 10**6)
+            assert blocks.preprocessing == table_of.preprocessing
+            assert set(frame.notes) <= set(blocks.told["notes"])
+
+
+SPANS = [datetime.timedelta(seconds=90 * k, microseconds=250_000 * (k % 4)) for k in range(40)]
+DURATIONS = polars.DataFrame({"a": range(40), "span": SPANS, "y": [2.5 * k for k in range(40)]})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        DURATIONS,
+        DURATIONS.to_pandas(),
+        DURATIONS.to_arrow(),
+        lambda p: DURATIONS.write_parquet(p / "t.parquet"),
+        lambda p: DURATIONS.write_ipc(p / "t.arrow"),
+        lambda p: DURATIONS.with_columns(polars.col("span").dt.to_string("iso")).write_csv(p / "t.csv"),
+    ],
+)
+def test_durations_are_seconds_in_every_form(source, tmp_path):
+    if callable(source):
+        source(tmp_path)
+        source = next(tmp_path.iterdir())
+    assert read(source)["span"].values.tolist() == [span.total_seconds() for span in SPANS]
+    told = from_source(source, None, "auto", 0.2, 0.2, 0).told["notes"]
+    assert "column 'span': durations as seconds (--kind span=category takes words)" in told
+    as_target = from_source(source, "span", "auto", 0.2, 0.2, 0).preprocessing.target
+    assert as_target.unit == "s"
+
+
+def test_categories_that_polars_writes_are_read(tmp_path):
+    kinds = polars.Series(["abc"[k % 3] for k in range(40)], dtype=polars.Categorical)
+    polars.DataFrame({"kind": kinds, "y": range(40)}).write_ipc(tmp_path / "t.arrow")
+    assert read(tmp_path / "t.arrow")["kind"].values.tolist() == ["abc"[k % 3] for k in range(40)]
+
+
+def test_what_a_system_adds_to_an_archive_is_no_table(tmp_path):
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.writestr("sales/t.csv", FRAME.write_csv())
+        archive.writestr("__MACOSX/sales/._t.csv", b"\0\1")
+        archive.writestr("sales/.DS_Store", b"\0")
+    assert read(tmp_path / "t.zip").names == NAMES
+
+
+def test_utf_32_is_told(tmp_path):
+    (tmp_path / "t.csv").write_bytes(FRAME.write_csv().encode("utf-32"))
+    frame = read(tmp_path / "t.csv")
+    assert frame.names == NAMES and frame.notes == ("the text is read as utf-32 (--encoding says another)",)
+
+
+# what begins a file, what it is, and what to do with it
+FOREIGN = {
+    "PDF": (b"%PDF-1.4\n%\xe2\xe3", "a PDF", "export the table as CSV"),
+    "SQLite": (b"SQLite format 3\0", "an SQLite database", "read_sql"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "read_hdf"),
+    "Stata": (b"<stata_dta><header>", "a Stata file", "read_stata"),
+    "pickle": (pickle.dumps(pandas.DataFrame({"a": [1]}), protocol=4), "a pickle", "if you trust the file"),
+    "LZ4": (pyarrow.Codec("lz4").compress(b"a,b\n1,2\n", asbytes=True), "an LZ4 file", "pack it as .gz"),
+    "tar": (tarred(b"a,b\n1,2\n"), "a tar archive", "unpack it first"),
+    "tar, packed": (gzip.compress(tarred(b"a,b\n1,2\n")), "a tar archive", "unpack it first"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_files_of_other_programs_are_told_by_name(name, tmp_path):
+    content, form, remedy = FOREIGN[name]
+    (tmp_path / "t.csv").write_bytes(content + b"\0" * 600 * (name not in ("tar, packed", "LZ4")))
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / "t.csv")
+    assert f"it is {form}" in caught.value.headline and remedy in caught.value.try_
+
+
 def test_a_matrix_in_npy_is_a_table_of_numbered_columns(tmp_path):
     np.save(tmp_path / "t.npy", np.arange(24.0).reshape(8, 3))
     frame = read(tmp_path / "t.npy")
@@ -148,6 +278,16 @@ def big_part(path):
 REFUSED = {
     "no object": ("t.jsonl", lambda p: p.write_text('{"a": 1}\n[1]\n'), "t.jsonl:2"),
     "no JSON": ("t.jsonl", lambda p: p.write_text('{"a": 1}\n{"a": \n'), "t.jsonl:2"),
+    "columns in place of rows": (
+        "t.json",
+        lambda p: p.write_text('{"a": [1, 2], "b": [3, 4]}'),
+        "holds columns where rows are expected",
+    ),
+    "an archive of two tables": (
+        "t.zip",
+        lambda p: [zipfile.ZipFile(p, "a").writestr(name, "a,b\n1,2\n") for name in ("a.csv", "b.csv")],
+        "unpack it, and name one of its files",
+    ),
     "an object within": ("t.jsonl", lambda p: p.write_text('{"a": {"b": 1}}\n'), "an object in 'a'"),
     "an empty array": ("t.json", lambda p: p.write_text("[]"), "no object with a key"),
     "deep JSON": ("t.json", lambda p: p.write_text("[" * 10**5), "rows of JSON"),

@@ -39,6 +39,7 @@ class ArrayTable:
     """
 
     held_per_column = 0
+    notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path, source: str) -> None:
         self.path, self.source = path, source

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.data.readers.formats import LARGE_PART, require_unpacked_in_bounds
+from clearprop.data.readers.parquet_file import names_in
 from clearprop.errors import DataError
 
 _DICTIONARY, _ROWS = 2, 3
@@ -24,8 +25,8 @@ _MOST_VALUES_PER_BYTE = 200
 """A file that holds more values than this for each of its bytes, and more than fit into `LARGE_PART`, is refused."""
 
 
-def read_arrow(path: Path, source: str) -> Any:
-    """The table of an Arrow IPC or Feather file.
+def read_arrow(path: Path, source: str) -> tuple[Any, tuple[str, ...]]:
+    """The table of an Arrow IPC or Feather file, and what should be told of it.
 
     Raises DataError for one that is damaged, that contradicts itself, or that would unpack to more than it should.
     """
@@ -41,11 +42,13 @@ def read_arrow(path: Path, source: str) -> Any:
         table.validate()
         _require_texts_in_bounds(table, path.stat().st_size, source)
         table.validate(full=True)  # looks at every text, as often as it is named
+        names, notes = names_in(table.schema)
+        table = _with_plain_views(table.select(names) if notes or names != tuple(table.schema.names) else table)
     except struct.error:
         raise _broken_error(source, "a part that points outside the file") from None
     except (pa.ArrowException, OSError, ValueError, MemoryError) as problem:
         raise _broken_error(source, " ".join(str(problem).split())[:200] or type(problem).__name__) from None
-    return table
+    return table, notes
 
 
 def _broken_error(source: str, detail: str) -> DataError:
@@ -146,6 +149,18 @@ def _require_texts_in_bounds(table: Any, size: int, source: str) -> None:
             lengths = pc.binary_length(values)
             total += pc.sum(lengths.take(chunk.indices) if coded else lengths).as_py() or 0
     _require_unpacked(size, total, source)
+
+
+def _with_plain_views(table: Any) -> Any:
+    """The table with texts in place of codes of texts that share bytes, as Polars writes categories."""
+    import pyarrow as pa
+    import pyarrow.types as types
+
+    for place, field in enumerate(table.schema):
+        if types.is_dictionary(field.type) and types.is_string_view(field.type.value_type):
+            chunks = [c.dictionary.cast(pa.large_string()).take(c.indices) for c in table.column(place).chunks]
+            table = table.set_column(place, field.name, pa.chunked_array(chunks, pa.large_string()))
+    return table
 
 
 def _sum_of_views(values: Any) -> int:

@@ -18,8 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, ColumnKind, Frame, name_list, quantity
-from clearprop.data.readers.dialects import as_usual, with_name_of_rows, with_single_blanks, without_first_lines
-from clearprop.data.readers.formats import LONGEST_LINE, long_line_error, require_columns_in_bounds, zeros_error
+from clearprop.data.readers.dialects import (
+    as_usual,
+    rows_one_by_one,
+    with_line_feeds,
+    with_name_of_rows,
+    with_single_blanks,
+    without_first_lines,
+)
+from clearprop.data.readers.formats import (
+    LINE_FEED,
+    LONGEST_LINE,
+    long_line_error,
+    require_columns_in_bounds,
+    zeros_error,
+)
 from clearprop.data.readers.number_marks import marks_of
 from clearprop.data.readers.plain_text import (
     NOTHING_KNOWN,
@@ -203,7 +216,7 @@ class CsvFile:
         if self.form.trailing:
             data = data[:, : len(header)]
         if data.shape != (len(kept), len(header)):  # quotes within fields, such as 5" pipe
-            data = _rows_one_by_one(file, self.form.separator, header, len(kept), headed)
+            data = rows_one_by_one(file, self.form.separator, header, len(kept), headed)
         rows = data if kept.all() else data.filter(kept)
         found = _trim(rows, words, known.bare)
         self.marked |= {name for i, name in enumerate(header) if name not in texts and not is_plain(found.to_series(i))}
@@ -216,7 +229,7 @@ class CsvFile:
         import polars as pl
 
         try:
-            return pl.read_csv(
+            found = pl.read_csv(
                 file.absolute() if isinstance(file, Path) else file,  # the name as it is: t[1].csv is not t1.csv
                 glob=False,
                 separator=self.form.separator,
@@ -228,6 +241,7 @@ class CsvFile:
             )
         except pl.exceptions.PolarsError:
             return pl.DataFrame()
+        return with_line_feeds(found) if self.plain.joined else found
 
     def cells(
         self, texts: polars.DataFrame, header: tuple[str, ...], target: str, known: RegularRows = NOTHING_KNOWN
@@ -363,7 +377,7 @@ def _ragged_error(row: list[str], header: tuple[str, ...], source: str, line: in
 
 def _checked_header(row: list[str], line: int, source: str) -> tuple[str, ...]:
     require_columns_in_bounds(len(row), source)
-    names = tuple(name.strip() or f"column {i + 1}" for i, name in enumerate(row))
+    names = tuple(name.replace(LINE_FEED, "\n").strip() or f"column {i + 1}" for i, name in enumerate(row))
     if any("\0" in name for name in names):
         raise not_text_error(source)
     double = [name for name, count in Counter(names).items() if count > 1]
@@ -463,18 +477,6 @@ class Cells:
 
 
 _SOME = 4096
-
-
-def _rows_one_by_one(
-    file: Path | bytes, separator: str, header: tuple[str, ...], rows: int, headed: bool
-) -> polars.DataFrame:
-    """The last rows of a text, as `Records` has read and checked them; a blank line is a row without values."""
-    import polars as pl
-
-    text = file.read_text(encoding="utf-8-sig") if isinstance(file, Path) else file.decode("utf-8-sig")
-    found = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))[-rows:]
-    cells = [[*row, *[None] * len(header)][: len(header)] for row in found]
-    return pl.DataFrame(cells, schema=[(f"c{i}", pl.String) for i in range(len(header))], orient="row")
 
 
 def _trim(data: polars.DataFrame, missing: tuple[str, ...], bare: bool) -> polars.DataFrame:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import IO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from clearprop.data.columns import quantity
-from clearprop.data.readers.formats import LONGEST_LINE, names_behind_hash
+from clearprop.data.readers.formats import LINE_FEED, LONGEST_LINE, names_behind_hash
 from clearprop.data.readers.plain_text import PlainText, copied_text
 from clearprop.data.readers.reading import DELIMITERS
+
+if TYPE_CHECKING:
+    import polars
 
 _ROWS = 200
 _ESCAPED = re.compile(r'\\(["\\])')
@@ -151,3 +156,22 @@ def single_blanks(line: str) -> str:
     '1.5 2 "a  b"'
     """
     return _BLANKS.sub(lambda found: found[1] or " ", line.strip())
+
+
+def with_line_feeds(data: polars.DataFrame) -> polars.DataFrame:
+    """Cells of rows that were joined into one line each, with the ends of lines that they had."""
+    import polars as pl
+
+    return data.with_columns(pl.col(pl.String).str.replace_all(LINE_FEED, "\n", literal=True))
+
+
+def rows_one_by_one(
+    file: Path | bytes, separator: str, header: tuple[str, ...], rows: int, headed: bool
+) -> polars.DataFrame:
+    """The last rows of a text, as `Records` has read and checked them; a blank line is a row without values."""
+    import polars as pl
+
+    text = file.read_text(encoding="utf-8-sig") if isinstance(file, Path) else file.decode("utf-8-sig")
+    found = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))[-rows:]
+    cells = [[*row, *[None] * len(header)][: len(header)] for row in found]
+    return pl.DataFrame(cells, schema=[(f"c{i}", pl.String) for i in range(len(header))], orient="row")

@@ -173,6 +173,8 @@ MOST_COLUMNS = 32_768
 MOST_UNPACKED = 100
 """Compressed data that unpack to more than this many times their size, and to more than `LARGE_PART`, are refused."""
 LARGE_PART = 64 * 2**20
+LINE_FEED = "\ue00a"
+"""What stands for the end of a line within a cell where each row of a workbook or of JSON is written as one line."""
 LONGEST_LINE = 1 << 24
 """A text with a line of more characters is refused: a line is held as a whole."""
 
@@ -258,3 +260,51 @@ def names_behind_hash(head: str) -> str:
     counted = by_blanks and not _DIGIT.search(names) and _DIGIT.search(below) and not set(",;\t|") & set(below)
     alike = any(names.count(sign) == below.count(sign) > 0 for sign in ",;\t|")
     return sign[0] if alike or counted else ""
+
+
+_UNPACK = "unpack it first"
+_FOREIGN = (
+    (0, b"%PDF", "a PDF", "export the table as CSV from the program that made it"),
+    (0, b"SQLite format 3", "an SQLite database", "cl.fit(pandas.read_sql(query, connection), target=…)"),
+    (0, b"\x89HDF\r\n", "an HDF5 file", "cl.fit(pandas.read_hdf(path), target=…), or arrays that h5py reads"),
+    (0, b"<stata_dta>", "a Stata file", "cl.fit(pandas.read_stata(path), target=…)"),
+    (0, b"$FL2@(#)", "an SPSS file", "cl.fit(pandas.read_spss(path), target=…)"),
+    (12, b"\xc2\xea\x81\x60\xb3\x14\x11\xcf", "a SAS file", "cl.fit(pandas.read_sas(path), target=…)"),
+    (0, b"RDX", "a file of R", "write.csv(table, 'table.csv', row.names=FALSE) in R"),
+    (0, b"X\n\x00\x00\x00", "a file of R", "write.csv(table, 'table.csv', row.names=FALSE) in R"),
+    (
+        0,
+        b"\x80\x04\x95",
+        "a pickle",
+        "cl.fit(pandas.read_pickle(path), target=…), if you trust the file: it runs code",
+    ),
+    (
+        0,
+        b"\x80\x05\x95",
+        "a pickle",
+        "cl.fit(pandas.read_pickle(path), target=…), if you trust the file: it runs code",
+    ),
+    (257, b"ustar", "a tar archive", _UNPACK),
+    (0, b"7z\xbc\xaf", "a 7-Zip archive", _UNPACK),
+    (0, b"Rar!", "a RAR archive", _UNPACK),
+    (0, b"PK\x03\x04", "an archive or a workbook within an archive", _UNPACK),
+    (0, b"\x04\x22\x4d\x18", "an LZ4 file", "unpack it, or pack it as .gz, .bz2, .xz or .zst"),
+    (0, b"\x1f\x9d", "a file of compress", "unpack it, or pack it as .gz, .bz2, .xz or .zst"),
+)
+"""Where the mark of a form stands, the mark, the form, and what to do with a file of it."""
+
+
+def require_known_form(start: bytes, source: str) -> None:
+    """Raise DataError for a file, unpacked, that begins as one of another program does.
+
+    >>> require_known_form(b"a,b", "t.csv")
+    """
+    for place, mark, form, remedy in _FOREIGN:
+        if start[place:].startswith(mark):
+            raise DataError(
+                f"cannot read {source!r}: it is {form}",
+                expected=DATA_FILE,
+                got=form,
+                where=source,
+                try_=remedy,
+            )

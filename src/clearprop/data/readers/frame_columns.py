@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, ColumnKind, TableColumns, blank_column, same
 from clearprop.data.kinds.times import ticks_as_seconds
+from clearprop.data.readers.number_marks import DURATION
 from clearprop.errors import DataError
 
 
@@ -67,6 +68,8 @@ def _frame_column(series: Any, target: bool, as_text: bool, spelled: bool) -> Co
     if kind == "category" and dtype in (nw.Date, nw.Datetime) and not (target or as_text):
         zoned = getattr(dtype, "time_zone", None) is not None
         return Column(name, "time", _frame_times(series), zoned=zoned)
+    if dtype == nw.Duration and not as_text:
+        return Column(name, "number", _ticks_in_seconds(series.dt.total_microseconds()), marks=frozenset([DURATION]))
     if kind == "category" and dtype not in (nw.String, nw.Object):
         series = series.cast(nw.String)
     if kind != "category" and (kind == "boolean" or dtype.is_float()) and series.null_count() < len(series):
@@ -88,7 +91,13 @@ def _frame_times(series: Any) -> NDArray[np.float64]:
     """Dates and times as seconds since 1970, to the microsecond; NaN where one is missing."""
     import narwhals as nw
 
-    ticks = series.cast(nw.Datetime("us") if series.dtype == nw.Date else series.dtype).dt.timestamp("us")
+    return _ticks_in_seconds(
+        series.cast(nw.Datetime("us") if series.dtype == nw.Date else series.dtype).dt.timestamp("us")
+    )
+
+
+def _ticks_in_seconds(ticks: Any) -> NDArray[np.float64]:
+    """Microseconds as seconds, NaN where none are."""
     return ticks_as_seconds([None if tick is None or tick != tick else int(tick) for tick in ticks.to_list()])
 
 

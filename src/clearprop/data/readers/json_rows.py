@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import IO, Any
 
-from clearprop.data.readers.formats import JSON, require_columns_in_bounds
+from clearprop.data.readers.formats import JSON, LINE_FEED, require_columns_in_bounds
 from clearprop.errors import DataError
 from clearprop.files.strict_json import MOST_VALUES
 
@@ -39,18 +39,32 @@ def write_json_as_csv(first: IO[str], second: IO[str], out: IO[str], source: str
     cell.  A list becomes its items with | between them.  Raises DataError for what is no table.
     """
     names: dict[str, None] = {}
-    for _, item in _objects(first, source):
+    for number, item in _objects(first, source):
         names.update(dict.fromkeys(item or ()))
         require_columns_in_bounds(len(names), source)
+        _require_row(item, number, source)
     if not names:
         raise _no_table(source, 1, "no object with a key")
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(names)
+    writer.writerow([_cell(name, name, 1, source) for name in names])
     for number, item in _objects(second, source):
         if item is None:
             out.write("\n")
         else:
             writer.writerow([_cell(item.get(name), name, number, source) for name in names])
+
+
+def _require_row(item: dict[str, Any] | None, number: int, source: str) -> None:
+    """Raise DataError for an object that holds columns, lists of one length, where a row is expected."""
+    lists = [len(value) for value in (item or {}).values() if isinstance(value, list)]
+    if item and len(lists) == len(item) > 1 and len(set(lists)) == 1 and lists[0] > 1:
+        raise DataError(
+            f"{source!r} holds columns where rows are expected",
+            expected="an object for each row, with a value for each column",
+            got=f"an object of {len(lists)} lists, each of {lists[0]} values",
+            where=f"{source}:{number}",
+            try_="pandas.DataFrame(json.load(open(path))).to_json(path, orient='records', lines=True)",
+        )
 
 
 def _objects(text: IO[str], source: str) -> Iterator[tuple[int, dict[str, Any] | None]]:
@@ -100,7 +114,9 @@ def _cell(value: Any, name: str, number: int, source: str) -> str:
         raise _no_table(source, number, f"an object in {name!r}")
     if value is None or value != value:
         return ""
-    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value).replace("\r\n", LINE_FEED).replace("\n", LINE_FEED).replace("\r", LINE_FEED)
 
 
 def _no_table(source: str, line: int, got: str) -> DataError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from clearprop.data.columns import Column, Locator, quantity
 from clearprop.data.kinds.times import ticks_as_seconds
 from clearprop.data.readers.formats import place_of_row, require_columns_in_bounds
+from clearprop.data.readers.number_marks import DURATION
 from clearprop.data.readers.reading import ALL_COLUMNS, ColumnRequest
 from clearprop.errors import DataError
 
@@ -60,7 +62,7 @@ class ParquetTable:
             )
             self.coded = frozenset(texts)
             self.file = pq.ParquetFile(path, read_dictionary=texts, buffer_size=_BUFFER, pre_buffer=False)
-            self.names = tuple(self.file.schema_arrow.names)
+            self.names, self.notes = names_in(self.file.schema_arrow)
             self.rows = int(self.file.metadata.num_rows)
             _check_sizes(self.file.metadata, path.stat().st_size, source)
             require_columns_in_bounds(len(self.names), source)
@@ -91,7 +93,7 @@ class ParquetTable:
                     expected="numbers, truth values, dates or text",
                     got=f"a column of type {field.type}",
                     where=f"{self.source}, column {field.name!r}",
-                    try_="turn it into numbers or text, or drop it",
+                    try_="write the table without it, or with numbers or text in its place",
                 )
 
     def starts(self, rows: int) -> tuple[int, ...]:
@@ -229,6 +231,23 @@ def _check_sizes(metadata: pyarrow.parquet.FileMetaData, size: int, source: str)
                 )
 
 
+def names_in(schema: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the columns, and what should be told: of an index that pandas writes behind them.
+
+    One with a name stands first, where it is no target by default; one without a name is what pandas counts rows by.
+    """
+    index = [name for name in (schema.pandas_metadata or {}).get("index_columns", ()) if isinstance(name, str)]
+    named = [name for name in index if name in schema.names and not _NO_NAME.fullmatch(name)]
+    others = [name for name in schema.names if name not in index]
+    if not others or len(set(schema.names)) < len(schema.names):
+        return tuple(schema.names), ()
+    lost = len(set(schema.names) & set(index)) > len(named)
+    return (*named, *others), ("the index of the data frame is left out",) * lost
+
+
+_NO_NAME = re.compile(r"__index_level_\d+__")
+
+
 def _repeating_columns(metadata: pyarrow.parquet.FileMetaData, names: Collection[str]) -> list[str]:
     """The text columns that are read as codes and distinct values: those whose texts a file can repeat at no cost.
 
@@ -265,6 +284,8 @@ def _column(name: str, values: Any, target: bool, as_text: bool, spelled: bool) 
     kind = values.type
     if (types.is_timestamp(kind) or types.is_date(kind)) and not (target or as_text):
         return Column(name, "time", _times(values), zoned=types.is_timestamp(kind) and kind.tz is not None)
+    if types.is_duration(kind) and not as_text:
+        return Column(name, "number", _times(values), marks=frozenset([DURATION]))
     if types.is_temporal(kind) or _is_text(kind) or (as_text and not types.is_dictionary(kind)):
         values = values.cast(pa.string()).dictionary_encode()
     if types.is_dictionary(values.type):
@@ -279,10 +300,11 @@ def _column(name: str, values: Any, target: bool, as_text: bool, spelled: bool) 
 
 
 def _times(values: Any) -> NDArray[np.float64]:
-    """Dates and times as seconds since 1970, to the microsecond; those with a zone are kept in UTC."""
+    """Dates and times as seconds since 1970, durations as seconds, to the microsecond; those with a zone are in UTC."""
     import pyarrow as pa
 
-    ticks = values.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+    unit = pa.duration("us") if pa.types.is_duration(values.type) else pa.timestamp("us")
+    ticks = values.cast(unit, safe=False).cast(pa.int64())
     return ticks_as_seconds(ticks.to_pylist())
 
 

@@ -24,7 +24,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.columns import quantity
+from clearprop.data.columns import name_list, quantity
 from clearprop.data.readers.excel_file import write_excel_as_csv
 from clearprop.data.readers.formats import (
     DATA_FILE,
@@ -33,13 +33,15 @@ from clearprop.data.readers.formats import (
     holds_workbook,
     long_line_error,
     names_behind_hash,
+    require_known_form,
     require_unpacked_in_bounds,
 )
 from clearprop.data.readers.json_rows import is_json, write_json_as_csv
 from clearprop.errors import DataError
 
 _PIECE = 1 << 20
-_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF8: "utf-8-sig"}
+_MARKS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f]")
 """Characters that no table holds."""
 _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, ValueError, RuntimeError, MemoryError)
@@ -49,14 +51,16 @@ _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, Va
 class PlainText:
     """A file that holds the text as UTF-8, line by line as in the original; `notes` say what was done to it.
 
-    `blanked` is the number of lines of comment below the header; numbers of lines are `shift` lower in the original.  A
-    temporary file is gone when nothing refers to this.
+    `blanked` is the number of lines of comment below the header; numbers of lines are `shift` lower in the original.
+    Where rows are `joined`, `LINE_FEED` stands for the end of a line within a cell.  A temporary file is gone when
+    nothing refers to this.
     """
 
     path: Path
     notes: tuple[str, ...] = ()
     blanked: int = 0
     shift: int = 0
+    joined: bool = False
 
 
 def plain_text(path: Path, source: str, encoding: str | None = None, habit: str | None = None) -> PlainText:
@@ -77,10 +81,12 @@ def plain_text(path: Path, source: str, encoding: str | None = None, habit: str 
 def _plain_text(path: Path, source: str, encoding: str | None, habit: str | None, _stamp: tuple[int, ...]) -> PlainText:
     with _told_damage(source, encoding, DATA_FILE):
         if holds_workbook(path):
-            return _as_written(lambda out: write_excel_as_csv(path, out, source))
+            return _as_written(lambda out: write_excel_as_csv(path, out, source), joined=True)
         packed = _packing(path)
         if packed:
             _require_unpacked(path, source)
+        with _open_unpacked(path) as file:
+            require_known_form(file.read(512), source)
         found = encoding or _encoding(path, source, habit)
         with _open_unpacked(path) as file, io.TextIOWrapper(file, encoding=found, newline="") as text:
             head = text.read(_PIECE)
@@ -147,10 +153,12 @@ def _json_as_text(path: Path, source: str, encoding: str) -> PlainText:
             write_json_as_csv(first, second, out, source)
         return ()
 
-    return _as_written(write, shift=1)
+    return _as_written(write, shift=1, joined=True)
 
 
-def _as_written(write: Callable[[IO[str]], tuple[str, ...]], shift: int = 0, blanked: int = 0) -> PlainText:
+def _as_written(
+    write: Callable[[IO[str]], tuple[str, ...]], shift: int = 0, blanked: int = 0, joined: bool = False
+) -> PlainText:
     """What `write` writes, as a text file; it gives what should be told."""
     scratch, handle = _scratch_file()
     try:
@@ -159,7 +167,7 @@ def _as_written(write: Callable[[IO[str]], tuple[str, ...]], shift: int = 0, bla
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
-    return _kept_while_used(PlainText(scratch, notes, blanked, shift))
+    return _kept_while_used(PlainText(scratch, notes, blanked, shift, joined))
 
 
 def copied_text(plain: PlainText, write: Callable[[IO[str], IO[str]], None], note: str = "") -> PlainText:
@@ -170,7 +178,7 @@ def copied_text(plain: PlainText, write: Callable[[IO[str], IO[str]], None], not
             write(text, copy)
         return (*plain.notes, note) if note else plain.notes
 
-    return _as_written(whole, plain.shift, plain.blanked)
+    return _as_written(whole, plain.shift, plain.blanked, plain.joined)
 
 
 def not_text_error(source: str, encoding: str | None = None) -> DataError:
@@ -193,6 +201,10 @@ def _packing(path: Path) -> str:
     return next((name for mark, name in _PACKINGS.items() if start.startswith(mark)), "")
 
 
+_OF_SYSTEM = re.compile(r"(?:^|/)(?:__MACOSX/|\.|Thumbs\.db$|desktop\.ini$)")
+"""Files that systems put into archives."""
+
+
 @contextmanager
 def _open_unpacked(path: Path) -> Iterator[IO[bytes]]:
     """The bytes of the text, unpacked."""
@@ -204,9 +216,15 @@ def _open_unpacked(path: Path) -> Iterator[IO[bytes]]:
             yield io.BufferedReader(stream)
     elif packing == "zip":
         with zipfile.ZipFile(path) as archive:
-            names = [info for info in archive.infolist() if not info.is_dir()]
+            names = [info for info in archive.infolist() if not info.is_dir() and not _OF_SYSTEM.search(info.filename)]
             if len(names) != 1:
-                raise ValueError(f"an archive of {quantity(len(names), 'file')}, where one table was expected")
+                raise DataError(
+                    f"{path.name!r} is an archive of {quantity(len(names), 'file')}",
+                    expected="one table in it",
+                    got=name_list([info.filename for info in names], 6) or "nothing",
+                    where=path.name,
+                    try_="unpack it, and name one of its files",
+                )
             with archive.open(names[0]) as member:
                 yield member
     else:

@@ -221,7 +221,8 @@ def _read_file(given: str | Path, as_text: frozenset[str], target: str | None, r
     if form in TABLES:
         return read_typed(path, source, target, as_text, reading.spelled)
     if form is ARROW:
-        return _read_data_frame(read_arrow(path, source), target, as_text, reading.spelled, source)
+        table, notes = read_arrow(path, source)
+        return replace(_read_data_frame(table, target, as_text, reading.spelled, source), notes=notes)
     if form is PICTURES:
         return _read_pictures(path, source, reading)
     arrays = read_npz(path, source)

@@ -124,7 +124,7 @@ def _require_dense(lines: list[str], name: str) -> None:
             expected="a table in which every row has all its cells",
             got=lines[0].strip()[:60],
             where=f"{name}:1",
-            try_="x, y = sklearn.datasets.load_svmlight_file(path), then cl.fit('auto', (x.toarray(), y))",
+            try_="x, y = sklearn.datasets.load_svmlight_file(path), then cl.fit((x.toarray(), y))",
         )
 
 

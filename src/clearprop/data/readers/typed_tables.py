@@ -29,6 +29,7 @@ class TypedTable(Protocol):
 
     source: str
     names: tuple[str, ...]
+    notes: tuple[str, ...]
     rows: int
 
     @property
@@ -82,7 +83,8 @@ class FolderTable:
         for table in tables:
             _require_same_columns(first, table)
             counts.append(table.rows)
-        self.names, self.schema, self.firsts = first.names, first.schema, tuple(accumulate(counts, initial=0))
+        self.names, self.schema, self.notes = first.names, first.schema, first.notes
+        self.firsts = tuple(accumulate(counts, initial=0))
         self.held_per_column, self.bytes_per_value = first.held_per_column, first.bytes_per_value
         self.rows = self.firsts[-1]
 
@@ -159,7 +161,7 @@ def read_typed(
     asked = ColumnRequest(None, table.names[-1] if target is None else target, as_text, spelled)
     parts = list(table.blocks(_ROWS_AT_ONCE, asked))
     columns = tuple(joined_column([part[i] for part in parts]) for i in range(len(table.names)))
-    return Frame(source, columns, table.place)
+    return Frame(source, columns, table.place, notes=table.notes)
 
 
 def _require_same_columns(first: TypedTable, other: TypedTable) -> None:

@@ -54,8 +54,14 @@ def write_rows(rows: Iterable[list[Any]]) -> None:
             sys.stdout.write("\n")
 
 
+LINE_FEED = "\ue00a"
+"""What stands for the end of a line within a cell, so that each row of a sheet is one line."""
+
+
 def cell(value: Any) -> str:
     """A value as the text of a cell."""
+    if isinstance(value, str):
+        return value.replace("\r\n", LINE_FEED).replace("\n", LINE_FEED).replace("\r", LINE_FEED)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():

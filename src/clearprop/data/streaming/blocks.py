@@ -319,14 +319,13 @@ def _skip_lines(pieces: list[str], lines: int) -> str:
 class _Typed:
     """A Parquet or an NPY file, or a folder of them, cut into blocks of rows."""
 
-    notes: tuple[str, ...] = ()
     decimal: str | None = None
 
     def __init__(self, path: Path, source: str, reading: Reading) -> None:
         self.path, self.source = path, source
         self.as_text, self.spelled = reading.columns.texts, reading.spelled
         table = typed_table(path, source)
-        self.names, self.held = table.names, table.held_per_column
+        self.names, self.notes, self.held = table.names, table.notes, table.held_per_column
 
     def cuts(self, budget: Budget, columns: int) -> tuple[Mark, ...]:
         """Where blocks of so many columns begin."""
