@@ -1,5 +1,7 @@
 """What answers hang on: shuffled columns as scikit-learn shuffles them, and predictions whose parts add up."""
 
+import datetime
+
 import numpy as np
 import polars as pl
 import pytest
@@ -136,6 +138,48 @@ def test_values_are_told_as_the_file_has_them():
     row = frame.to_dicts()[0]
     assert told["island"] == row["island"]
     assert float(told["bill_length_mm"]) == pytest.approx(row["bill_length_mm"], rel=1e-5)
+
+
+KINDS = pl.DataFrame(
+    {
+        "id": [f"H{k}" for k in range(80)],
+        "area": [float(k * 7 % 31) for k in range(80)],
+        "far": [1e6 + k * 13 % 17 for k in range(80)],
+        "garden": [k % 3 == 0 for k in range(80)],
+        "town": ["abc"[k % 3] for k in range(80)],
+        "sold": [datetime.date(2023, 1, 1) + datetime.timedelta(k * 11 % 600) for k in range(80)],
+        "seen": [datetime.datetime(2023, 1, 1, k % 24, k % 60) + datetime.timedelta(k % 40) for k in range(80)],
+        "tags": [("red|blue", "red", "blue|wide", "wide")[k % 4] for k in range(80)],
+        "size": ["SML"[k % 3] for k in range(80)],
+        "note": [f"text number {k}" for k in range(80)],
+        "price": [float(k * 7 % 31) * 3 + k % 3 for k in range(80)],
+    }
+)
+
+
+def test_each_kind_of_column_is_told_as_the_file_has_it_and_all_add_up():
+    frame = KINDS.with_columns(
+        town=pl.when(pl.col("area") > 29).then(None).otherwise("town"),
+        sold=pl.when(pl.col("area") < 6).then(None).otherwise("sold"),
+    )
+    run = cl.fit(frame, target="price", kind={"size": "S<M<L", "note": "text"}, epochs=3, progress=False)
+    for row in (0, 5, 33, 79):
+        found = run.explain_prediction(row)
+        told = {c.column: c.value for c in found.contributions}
+        asked = frame.to_dicts()[row]
+        assert set(told) == set(frame.columns) - {"id", "price"}
+        assert (told["area"], told["far"]) == (f"{asked['area']:g}", f"{asked['far']:.0f}")
+        assert told["garden"] == str(asked["garden"]).lower()
+        assert told["town"] == (asked["town"] or "missing")
+        assert told["sold"] == str(asked["sold"]) or (
+            asked["sold"] is None and told["sold"].startswith("missing, taken")
+        )
+        assert told["seen"] == f"{asked['seen']:%Y-%m-%d %H:%M}"
+        assert set(told["tags"].split("|")) == set(asked["tags"].split("|"))
+        assert (told["size"], told["note"]) == (asked["size"], "")
+        assert total(found) == pytest.approx(found.predicted, rel=1e-9)
+        assert found.predicted == pytest.approx(run.predict(frame[row])[0], rel=1e-5)
+        assert found.answer == "price"
 
 
 def test_a_linear_network_is_explained_exactly():

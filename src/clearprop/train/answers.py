@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ from clearprop.attribution import (
 from clearprop.data.columns import quantity
 from clearprop.data.encodings import CategoryEncoding, ClassTarget, Encoding, NumberEncoding
 from clearprop.data.joint_target import JointTarget, unit_written
+from clearprop.data.kinds.time_encoding import TimeEncoding
+from clearprop.data.kinds.word_encodings import ListEncoding, OrdinalEncoding
 from clearprop.data.parts import Pair, Part, checked_seed, features_of
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import ArgumentError, DataError, ShapeError, unknown_name, user_line
@@ -293,13 +296,23 @@ def _value_text(column: Encoding, features: NDArray[Any]) -> str:
     if isinstance(column, NumberEncoding):
         if column.indicator and features[1]:
             return f"missing, taken as {number_text(column.fill)}"
-        value = float(features[0]) * column.scale + column.centre
-        return str(bool(value)).lower() if column.kind == "boolean" else number_text(value)
+        return (
+            str(features[0] > 0).lower() if column.kind == "boolean" else number_text(_number_in_file(column, features))
+        )
     if isinstance(column, CategoryEncoding):
         if not features.any():
             return "none of the known levels"
         return (*column.levels, "missing")[int(np.argmax(features))]
+    if isinstance(column, ListEncoding | OrdinalEncoding | TimeEncoding):
+        return column.value_text(features)
     return ""
+
+
+def _number_in_file(column: NumberEncoding, features: NDArray[Any]) -> float:
+    """A number from its feature, without the digits that float32 has lost."""
+    deviation = float(features[0]) * column.scale
+    lost = max(abs(deviation), column.scale) * 2.0**-22
+    return round(deviation + column.centre, -math.ceil(math.log10(lost)))
 
 
 def chosen_codes(

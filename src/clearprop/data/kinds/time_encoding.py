@@ -69,6 +69,18 @@ class TimeEncoding:
         rows += [absent.astype(np.float64)] if self.indicator else []
         return np.array(rows, dtype=np.float32)
 
+    def value_text(self, features: NDArray[np.float32]) -> str:
+        """The time that gives these features, to the day, or to the minute where times of day were learned.
+
+        >>> fit_time("t", "", lambda: [np.array([0.0, 86400.0])], 0).value_text(np.array([1.0], np.float32))
+        '1970-01-02'
+        """
+        if self.indicator and features[-1]:
+            return f"missing, taken as {time_text(self.fill, clock='day' in self.periods)}"
+        unit = 60 if "day" in self.periods else DAY  # float32 holds no more
+        seconds = round((float(features[0]) * self.scale + self.centre) / unit) * unit
+        return time_text(seconds, clock="day" in self.periods)
+
     @property
     def encoding(self) -> str:
         """The encoding in a few words."""

@@ -85,6 +85,13 @@ class ListEncoding:
 
         return _with_indicator(_features(values, len(self.items), encode), values, self.indicator)
 
+    def value_text(self, features: NDArray[np.float32]) -> str:
+        """The list that gives these features, as far as its items are known."""
+        if self.indicator and features[-1]:
+            return "missing"
+        told = [item for item, there in zip(self.items, features, strict=False) if there]
+        return self.separator.join(told) or "none of the known items"
+
     @property
     def encoding(self) -> str:
         """The encoding in a few words."""
@@ -130,6 +137,11 @@ class OrdinalEncoding:
         steps = np.arange(1, len(self.levels))
         features = _features(values, len(steps), lambda text: (steps <= index[text]).astype(np.float32))
         return _with_indicator(features, values, self.indicator)
+
+    def value_text(self, features: NDArray[np.float32]) -> str:
+        """The word that gives these features."""
+        missing = self.indicator and bool(features[-1])
+        return "missing" if missing else self.levels[int(features[: len(self.levels) - 1].sum())]
 
     @property
     def encoding(self) -> str:
