@@ -136,7 +136,7 @@ column 'a' cannot be used
   expected  numbers, truth values, dates or text
   got       a column of type large_list<element: int64>
   where     t.parquet, column 'a'
-  try       turn it into numbers or text, or drop it""",
+  try       write the table without it, or with numbers or text in its place""",
     twice: """\
 't.parquet' has two columns of one name
   expected  a name of its own for every column
