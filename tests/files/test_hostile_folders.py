@@ -145,3 +145,34 @@ def test_damaged_folders(kind, whole, command, tmp_path):  # noqa: F811 - a fixt
 def test_all_damaged_folders(kind, block, whole, command, tmp_path, record_property):  # noqa: F811 - a fixture
     tried = try_all(kind, whole, command, tmp_path, lambda number: number % 8 == block)
     record_property("tried", f"{tried} commands on a damaged {kind}")
+
+
+FOLDERS = [
+    ("run", "checkpoints"), ("run", "checkpoints/*"), ("ensemble", "2"), ("ensemble", "1/checkpoints"),
+    ("folds", "1-2"), ("sweep", "trials"), ("sweep", "trials/trial-001"),
+]  # fmt: skip
+WRITERS = {
+    "run": ("train", "--resume", "W", "--epochs", "3"), "ensemble": ("train", "--resume", "W", "--members", "3"),
+    "folds": ("train", "--resume", "W"), "sweep": ("sweep", "--resume", "W"),
+}  # fmt: skip
+
+
+def contents(folder):
+    return {p: p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize(("kind", "name"), FOLDERS)
+def test_nothing_is_written_through_links_to_folders(kind, name, whole, command, tmp_path):  # noqa: F811 - a fixture
+    shutil.copy(whole / "t.csv", tmp_path / "t.csv")
+    shutil.copytree(whole / kind, tmp_path / "W")
+    outside, place = tmp_path / "outside", sorted((tmp_path / "W").glob(name))[-1]
+    place.rename(outside)
+    (outside / ".left.partial-1").write_text("somebody's")
+    place.symlink_to(outside)
+    before = contents(outside)
+    code, _, err = command(*WRITERS[kind])
+    assert contents(outside) == before
+    assert code == 2 and f"{place.name!r} leads out of the folder that is to be written" in err, err
+    if kind != "folds" and name != "trials":
+        assert command("predict", "W/trials/trial-001" if kind == "sweep" else "W", "t.csv")[0] == 0

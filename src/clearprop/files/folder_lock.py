@@ -13,6 +13,8 @@ from pathlib import Path
 from clearprop.errors import RunError
 from clearprop.files.atomic import cannot_write
 
+APPENDED = ("history.jsonl", "events.jsonl")
+"""Files to whose end lines are added; all others are replaced."""
 _HELD: set[int] = set()
 _BUSY = (errno.EWOULDBLOCK, errno.EACCES)
 GRACE = 2.0
@@ -24,8 +26,9 @@ _UNKNOWN = (errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EINVAL, errno.ENOLCK
 def hold_folder(path: Path) -> Iterator[None]:
     """Hold the folder until the block ends; no file is written for it, and a process that is killed lets it go.
 
-    Raises RunError where another process, or another thread of this one, still holds it after two seconds, or it cannot
-    be opened.  A file system without locks is written without one.
+    Raises RunError where another process, or another thread of this one, still holds it after two seconds, where it
+    cannot be opened, and where a link in it leads to another folder, in which files would be written and removed.  A
+    file system without locks is written without one.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as name, hold_folder(Path(name)):
@@ -43,6 +46,7 @@ def hold_folder(path: Path) -> Iterator[None]:
     try:
         _lock(descriptor, path)
         try:
+            _require_no_links(path)
             yield
         finally:
             if descriptor in _HELD:
@@ -66,6 +70,28 @@ def _lock(descriptor: int, path: Path) -> None:
                 try_="wait until it has ended, or take another --out",
             )
         time.sleep(0.02)
+
+
+def _require_no_links(path: Path) -> None:
+    """Refuse links within, except to files: what is written takes the place of these, and follows none."""
+    for folder in (path, *(Path(entry) for entry in _entries(path) if entry.is_dir(follow_symlinks=False))):
+        for entry in _entries(folder):
+            if entry.is_symlink() and (entry.is_dir() or entry.name in APPENDED):
+                raise RunError(
+                    f"{entry.name!r} leads out of the folder that is to be written",
+                    expected="folders of its own; the whole folder may be a link, and files that are only read",
+                    got=f"a link to {os.readlink(entry.path)!r}",
+                    where=entry.path,
+                    try_="put what it leads to in its place, or link the whole folder",
+                )
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except OSError as problem:
+        raise cannot_write(folder, problem) from None
 
 
 def _is_locked(descriptor: int) -> bool:
