@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
@@ -26,6 +27,9 @@ from clearprop.files.atomic import write_file
 from clearprop.files.spreadsheet import spreadsheet_text
 from clearprop.program.processes import launched_processes
 from clearprop.train import Decide, Run, class_probabilities, decide_alone, load
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @with_settings(FORM)
@@ -219,6 +223,8 @@ def _write_rows(
     import csv
     import io
 
+    import numpy as np
+
     if interval is not None:
         run.require_interval(interval)
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
@@ -241,20 +247,26 @@ def _write_rows(
             judged = classes or (clear if fitted.label_names else [])
             if ranks.rank == 0:
                 writer.writerow([*heads, *ends, *(f"p({name})" for name in judged)])
-        writer.writerows(_rows(run, encoded, classes, quote_formulas, interval))
-        reports.append(encoded.report)
+        outputs = run.outputs(encoded.x)
+        writer.writerows(_rows(run, encoded, outputs, classes, quote_formulas, interval))
+        lost = int((~np.isfinite(outputs)).any(axis=-1).sum())
+        reports.append(replace(encoded.report, lost=lost) if lost else encoded.report)
     text.detach()  # flushes, and leaves the file open
     return reports
 
 
 def _rows(
-    run: Run, encoded: Encoded, classes: Sequence[str], quote_formulas: bool, interval: float | None
+    run: Run,
+    encoded: Encoded,
+    outputs: NDArray[Any],
+    classes: Sequence[str],
+    quote_formulas: bool,
+    interval: float | None,
 ) -> Iterator[list[object]]:
     import numpy as np
 
     fitted = run.preprocessing
     assert fitted is not None  # encoded has checked it
-    outputs = run.outputs(encoded.x)
     values = [column.values.tolist() for column in encoded.kept]
     texts = [["" if v is None else spreadsheet_text(v, quote_formulas) for v in column] for column in values]
     heads = [[row, *cells] for row, *cells in zip(encoded.rows, *texts, strict=True)]

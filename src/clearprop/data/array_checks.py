@@ -50,10 +50,17 @@ def plain_array(value: Any, name: str, where: str = "") -> NDArray[Any]:
 def _from_objects(array: NDArray[Any], name: str, where: str, named: bool) -> NDArray[Any]:
     """Objects as numbers, which all of them must be."""
     items = array.ravel().tolist()
-    odd = next((item for item in items if not isinstance(item, Real)), None)
-    if odd is not None or not items:
-        got = f"dtype object, with {odd!r} of type {type(odd).__name__} in it"
-        raise _numbers_error(name, got, where, _AS_A_TABLE if named else _AS_NUMBERS)
+    if not items:
+        raise _numbers_error(name, "dtype object, and nothing in it", where)
+    strange = [place for place, item in enumerate(items) if not isinstance(item, Real)]
+    if strange:
+        odd, place = items[strange[0]], [int(k) for k in np.unravel_index(strange[0], array.shape)]
+        absent = odd is None or type(odd).__name__ in ("NAType", "NaTType")
+        got = f"{odd!r} of type {type(odd).__name__} in {name.split()[0]}{place}"
+        if absent:
+            got = f"{odd!r}, which is a missing value, in {name.split()[0]}{place}; {len(strange)} in all"
+        remedy = _AS_A_TABLE if named else _FILLED if absent else _AS_NUMBERS
+        raise _numbers_error(name, got, where, remedy)
     plain: NDArray[Any] = np.array(items)
     if plain.dtype == object:
         raise _numbers_error(name, "integers of more than 64 bits", where)
@@ -61,6 +68,7 @@ def _from_objects(array: NDArray[Any], name: str, where: str, named: bool) -> ND
 
 
 _AS_NUMBERS = "encode text as integers 0, 1, …; .astype(np.float32) for other floats; lists must not be ragged"
+_FILLED = "leave those rows out, or fill the gaps in; a data frame with its target in it may have gaps"
 _AS_A_TABLE = "cl.fit(frame, target='column'): a frame with its target in it is encoded column by column"
 
 

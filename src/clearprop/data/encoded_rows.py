@@ -24,6 +24,8 @@ class EncodingReport:
     far: Mapping[str, int]
     left_out: int
     notes: tuple[str, ...] = ()
+    lost: int = 0
+    """So many rows have no prediction that is a number."""
 
     def lines(self) -> list[str]:
         """The report as sentences, empty if there is nothing to say."""
@@ -42,6 +44,10 @@ class EncodingReport:
             lines.append(f"numbers far outside the range of training: {shown}")
         if self.left_out:
             lines.append(f"{quantity(self.left_out, 'row')} left out: no value in the target")
+        if self.lost:
+            lines.append(
+                f"{quantity(self.lost, 'row')} without a prediction: the network gives NaN or infinite numbers"
+            )
         return lines
 
 

@@ -126,8 +126,22 @@ def _onnx(target: Any, example: Any, path: Path) -> Path:
             got=f"{type(target).__name__}" + ("" if isinstance(target, Module) else ", which is no module of cl.nn"),
             where=user_line(),
         )
+    _require_numbers(_parameters(target.model if isinstance(target, Run) else target))
     write_bytes(path, model.SerializeToString())
     return path
+
+
+def _require_numbers(arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+    """Refuse parameters that are NaN: a runtime would name the first class in every row, without a word."""
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise RunError(
+                "the network answers nothing: its parameters are not all numbers",
+                expected="numbers, as training leaves them that did not diverge",
+                got=f"NaN in {name}",
+                where=user_line(),
+                try_='a run that did not diverge; format="safetensors" keeps the parameters as they are',
+            )
 
 
 def _exportable_feed(plan: Plan) -> ArrayFeed:

@@ -80,7 +80,7 @@ def _require_no_links(path: Path) -> None:
                 raise RunError(
                     f"{entry.name!r} leads out of the folder that is to be written",
                     expected="folders of its own; the whole folder may be a link, and files that are only read",
-                    got=f"a link to {os.readlink(entry.path)!r}",
+                    got=f"a link to {str(Path(entry.path).readlink())!r}",
                     where=entry.path,
                     try_="put what it leads to in its place, or link the whole folder",
                 )

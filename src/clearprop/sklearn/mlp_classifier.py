@@ -21,6 +21,7 @@ from clearprop.rules.activations import sigmoid
 from clearprop.rules.reductions import softmax
 from clearprop.sklearn.parameters import ScoresRows, check_parameters, columns_of
 from clearprop.sklearn.perceptron import RULES, Perceptron, dense, has_epochs
+from clearprop.train import require_choice
 
 
 @checked_methods
@@ -203,9 +204,11 @@ class MLPClassifier(ScoresRows, ClassifierMixin, Perceptron):  # type: ignore[mi
         """The class of each row, (rows,); several labels as 0 and 1, (rows, classes)."""
         outputs = self._outputs(X)
         if self._several:
+            require_choice(outputs)
             return np.asarray(self._labels.inverse_transform(np.asarray(outputs > 0, int)))
         if len(self.classes_) == 1:
             return np.repeat(self.classes_, len(outputs))
+        require_choice(outputs)
         chosen = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).astype(int)
         return np.asarray(self.classes_[chosen])
 

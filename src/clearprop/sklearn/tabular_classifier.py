@@ -16,7 +16,7 @@ from clearprop.errors import checked_methods
 from clearprop.sklearn.parameters import ScoresRows
 from clearprop.sklearn.tabular import Tabular
 from clearprop.sklearn.tabular_parameters import with_settings
-from clearprop.train import chosen_by
+from clearprop.train import chosen_by, require_choice
 
 
 @checked_methods
@@ -69,6 +69,7 @@ class TabularClassifier(ScoresRows, ClassifierMixin, Tabular):  # type: ignore[m
     def predict(self, X: Any) -> NDArray[Any]:
         """The class of each row, (rows,)."""
         shares = self.predict_proba(X)
+        require_choice(shares)
         in_order = np.argsort(self._outputs)  # as the network has the classes
         return np.asarray(self.classes_[in_order][chosen_by(shares[:, in_order], self.run_.choice)])
 

@@ -10,6 +10,7 @@ Open to other folders beside the names here: `ensembles`, which a single run doe
 
 from clearprop.train.answers import class_probabilities as class_probabilities
 from clearprop.train.answers import importance_of as importance_of
+from clearprop.train.answers import require_choice as require_choice
 from clearprop.train.batches import ArrayFeed as ArrayFeed
 from clearprop.train.batches import BlockFeed as BlockFeed
 from clearprop.train.batches import batch_at as batch_at

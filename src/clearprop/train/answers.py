@@ -32,12 +32,13 @@ from clearprop.errors import ArgumentError, DataError, ShapeError, unknown_name,
 from clearprop.nn.losses import is_binary, loss_task, quantiles_of, several_quantiles_of
 from clearprop.notation import number_text
 from clearprop.program.operands import admit_real, unsupported_error
-from clearprop.program.values import no_grad, raw
+from clearprop.program.values import raw
 from clearprop.rules.activations import sigmoid
 from clearprop.rules.joining import concat
 from clearprop.rules.reductions import mean, softmax, sum
 from clearprop.runs.events import name_of_target
 from clearprop.runs.settings import Settings
+from clearprop.train.evaluation import judge
 from clearprop.train.joint_measures import MEDIAN, names_of_outputs
 from clearprop.train.metrics import (
     METRICS,
@@ -236,8 +237,7 @@ def _score(
     more = () if weight is None else (weight / weight.mean(dtype=np.float64),)
 
     def score(x: NDArray[Any]) -> float:
-        with no_grad():
-            return sign * float(raw(measure(answers.outputs(x), y, *more)))
+        return sign * judge(measure, answers.outputs(x), y, *more)
 
     return score
 
@@ -326,7 +326,7 @@ def chosen_codes(
     the outputs are not as many as the classes that are known, and DataError for outputs that are no numbers.
     """
     outputs = as_outputs(outputs)
-    _require_choice(outputs)
+    require_choice(outputs)
     if is_binary(loss) and outputs.shape[-1] > 1:
         return (outputs > 0).astype(np.int64)
     if target is not None:
@@ -345,7 +345,7 @@ def as_outputs(outputs: Any) -> NDArray[Any]:
     return array
 
 
-def _require_choice(outputs: NDArray[Any]) -> None:
+def require_choice(outputs: NDArray[Any]) -> None:
     """Raise DataError for a row in which no output is largest: the first class would be chosen, without a word."""
     none = np.isnan(outputs).any(axis=-1) | ((outputs.shape[-1] > 1) & np.isneginf(outputs).all(axis=-1))
     if np.any(none):

@@ -20,11 +20,30 @@ from clearprop.train.metrics import Measure, outputs_of
 def evaluate(
     model: Any, x: Any, y: Any, loss: Measure, metrics: Sequence[Measure], weight: NDArray[Any] | None = None
 ) -> dict[str, float]:
-    """The loss and the metrics of a model over all rows, by name; by `weight` `(rows,)`, where rows have some."""
+    """The loss and the metrics of a model over all rows, by name; by `weight` `(rows,)`, where rows have some.
+
+    Where outputs are NaN all of them are: see `judge`.
+    """
     outputs = outputs_of(model, x)
     more = () if weight is None else (weight / weight.mean(dtype=np.float64),)
+    return {name: judge(m, outputs, y, *more) for name, m in _by_name(loss, metrics).items()}
+
+
+def judge(measure: Measure, outputs: NDArray[Any], y: NDArray[Any], *weight: NDArray[Any]) -> float:
+    """A measure of outputs; NaN where outputs are: no class is chosen there, and a largest of NaN names the first.
+
+    >>> from clearprop.train.metrics import find_metrics
+    >>> judge(find_metrics(["accuracy"])[0], np.array([[np.nan, 1.0], [2.0, 1.0]]), np.array([0, 0]))
+    nan
+    """
+    if _chooses_nothing(outputs):
+        return np.nan
     with no_grad():
-        return {name: float(raw(m(outputs, y, *more))) for name, m in _by_name(loss, metrics).items()}
+        return float(raw(measure(outputs, y, *weight)))
+
+
+def _chooses_nothing(outputs: NDArray[Any]) -> bool:
+    return outputs.dtype.kind == "f" and bool(np.isnan(outputs).any())
 
 
 def _by_name(loss: Measure, metrics: Iterable[Measure]) -> dict[str, Measure]:
@@ -121,13 +140,13 @@ def _in_order(
 ) -> dict[str, float]:
     """The loss and all metrics in their order, those outside computed from the outputs and targets of all rows."""
     arrays = [np.concatenate(parts) for parts in zip(*kept, strict=True)]
-    measured = {m.name: float(m(*arrays)) if m.outside else found[m.name] for m in metrics}
+    measured = {m.name: judge(m, *arrays) if m.outside else found[m.name] for m in metrics}
     return {"loss": found["loss"], **measured}
 
 
 def _share(measure: Measure, outputs: NDArray[Any], y: NDArray[Any], *weight: NDArray[Any]) -> NDArray[np.float64]:
     if measure.moments is not None:
         more = {"sample_weight": weight[0].astype(np.float64)} if weight else {}
-        return measure.moments(outputs.astype(np.float64), y.astype(np.float64), **more)
-    with no_grad():
-        return np.array([len(y) * float(raw(measure(outputs, y, *weight)))])
+        moments = measure.moments(outputs.astype(np.float64), y.astype(np.float64), **more)
+        return np.full_like(moments, np.nan) if _chooses_nothing(outputs) else moments
+    return np.array([len(y) * judge(measure, outputs, y, *weight)])

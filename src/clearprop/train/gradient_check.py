@@ -58,12 +58,24 @@ def check_run(run: Run, rows: int = 32, entries: int = 20, step: int | None = No
 def check_objective(objective: Callable[[Any], Any], model: Any, entries: int = 20) -> list[Checked]:
     """Compare gradient and central difference of a scalar function of a model in float64, as `check_run` does.
 
+    Raises RunError where the function is NaN or infinite.
+
     >>> import clearprop as cl
     >>> model = cl.nn.mlp([2, 3, 1], activation="tanh").replace({"layers[0].bias": np.ones(3)})
     >>> x = np.array([[1.0, 2.0]])
     >>> [found.entries for found in check_objective(lambda model: cl.sum(model(x)), model, entries=2)]
     [2, 2, 2, 1]
     """
+    with no_grad():
+        here = float(objective(model))
+    if not np.isfinite(here):
+        raise RunError(
+            "the loss of this network is no number, and has no derivative to compare",
+            expected="a finite loss",
+            got=str(here),
+            where="the network that is checked",
+            try_="a run that did not diverge, or --step of a step before it did",
+        )
     gradient = grad(objective)(model).parameters()
     picker = np.random.Generator(np.random.Philox(0))
     return [_check(objective, model, path, np.asarray(g), entries, picker) for path, g in gradient.items()]
@@ -128,7 +140,7 @@ def _check(
             if abs(up - 2 * here + down) / h > 1e-3 * scale:  # the slopes on both sides differ: a kink lies between
                 kinks += 1
                 continue
-            worst, done = max(worst, abs(central - gradient[index]) / scale), done + 1
+            worst, done = float(np.maximum(worst, abs(central - gradient[index]) / scale)), done + 1  # NaN stays
             if done == entries:
                 break
     return Checked(path, done, kinks, largest, worst)

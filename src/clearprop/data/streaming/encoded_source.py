@@ -100,6 +100,7 @@ def merge_reports(reports: Iterable[EncodingReport]) -> EncodingReport:
             _sum_by_name(known.missing, other.missing, int),
             _sum_by_name(known.far, other.far, int),
             known.left_out + other.left_out,
+            lost=known.lost + other.lost,
         )
     return known
 
