@@ -348,6 +348,7 @@ def _network_text(job: Job, full: Settings) -> str:
         inputs = f"{full.model}, {outputs[-1]}"
     if full.model not in ("mlp", "conv") and full.unit is None:
         steps, features = job.model.layers[0].shape
+        steps = steps if steps > 0 else inputs // features
         inputs = f"{steps} steps × {features - isinstance(job.model.layers[1], nn.Masked)}, {full.model}"
     if full.model == "conv":
         height, width, channels = job.model.layers[0].shape

@@ -162,11 +162,15 @@ def _exportable_feed(plan: Plan) -> ArrayFeed:
             got="batches",
             where=user_line(),
         )
-    if plan.settings.grad_shards > 1:
+    number, name = plan.settings.grad_shards, "grad_shards"
+    if plan.settings.buckets > 1:
+        number, name = plan.settings.buckets, "buckets"
+    if number > 1:
+        made = "sums over shards" if name == "grad_shards" else "of sequences of similar lengths"
         raise ArgumentError(
-            "a run whose batches are sums over shards cannot be exported with its training",
-            expected="a run with grad_shards = 1",
-            got=f"grad_shards = {plan.settings.grad_shards}",
+            f"a run whose batches are {made} cannot be exported with its training",
+            expected=f"a run with {name} = 1",
+            got=f"{name} = {number}",
             where=user_line(),
             try_="--format safetensors (in Python a path that ends in .safetensors), which holds the network alone",
         )

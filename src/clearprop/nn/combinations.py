@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from clearprop.arrays.tensor import asarray
 from clearprop.errors import ArgumentError, ShapeError, unknown_name, user_line
 from clearprop.nn.activations import LINEAR, Activation, as_layer
@@ -127,13 +129,15 @@ class Flatten(Module):
 class Unflatten(Module):
     """The last axis as several: numbers in a row (…, height·width·channels) as images (…, height, width, channels).
 
-    shape  the sizes of the axes, of which the last one is counted first
+    shape  the sizes of the axes, of which the last one is counted first; the first may be -1, as many as there are
 
     Raises ArgumentError for a shape that is none, ShapeError for another number of numbers.
 
     >>> import clearprop as cl
     >>> cl.nn.Unflatten((2, 3, 1))(cl.arange(12.0).reshape((2, 6))).shape
     (2, 2, 3, 1)
+    >>> cl.nn.Unflatten((-1, 2))(cl.arange(6.0)).shape
+    (3, 2)
     """
 
     shape: tuple[int, ...] = static()
@@ -147,19 +151,25 @@ class Unflatten(Module):
                 where=user_line(),
                 try_="cl.nn.Unflatten((28, 28, 1))",
             )
-        super().__init__(shape=tuple(require_size("Unflatten", f"shape[{i}]", n) for i, n in enumerate(shape)))
+        open_ = len(shape) > 1 and isinstance(shape[0], int | np.integer) and shape[0] == -1
+        known = [require_size("Unflatten", f"shape[{i}]", n) for i, n in enumerate(shape) if i or not open_]
+        super().__init__(shape=tuple([-1, *known] if open_ else known))
 
     def forward(self, x: Any) -> Any:
         """The same numbers along more axes."""
-        x, wanted = asarray(x), math.prod(self.shape)
-        if not x.shape or not same(x.shape[-1], wanted):
+        x, shape = asarray(x), self.shape
+        if shape[0] == -1 and x.shape:
+            shape = (x.shape[-1] // math.prod(shape[1:]), *shape[1:])
+        if not x.shape or not same(x.shape[-1], math.prod(shape)):
+            several = "a multiple of " if self.shape[0] == -1 else ""
             raise ShapeError(
                 f"{self.label()} cannot take an input of shape {x.shape}",
-                expected=f"{wanted} numbers in the last axis: {' · '.join(map(str, self.shape))}",
+                expected=f"{several}{abs(math.prod(self.shape))} numbers in the last axis: "
+                f"{' · '.join(map(str, self.shape))}",
                 got=str(x.shape[-1]) if x.shape else "one number",
                 where=user_line(),
             )
-        return reshape(x, (*x.shape[:-1], *self.shape))
+        return reshape(x, (*x.shape[:-1], *shape))
 
     def label(self) -> str:
         """`Unflatten(28, 28, 1)`."""

@@ -9,6 +9,7 @@ from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.nn.activations import as_layer
 from clearprop.nn.attention import MultiHeadAttention, TransformerBlock
 from clearprop.nn.module import Module
+from clearprop.nn.norms import BatchNorm
 from clearprop.nn.recurrent import Recurrent
 from clearprop.rules.elementwise import maximum, where
 from clearprop.rules.reductions import mean, sum
@@ -19,7 +20,8 @@ class Masked(Module):
     """Layers one after another on sequences whose last feature is a mask: a step is there where it is above ½.
 
     x (…, length, features + 1), and what the last layer gives for (…, length, features).  `RNN`, `LSTM`, `GRU`,
-    `MultiHeadAttention`, `TransformerBlock` and `MeanOverSteps` are given the mask; others see every step by itself.
+    `MultiHeadAttention`, `TransformerBlock`, `BatchNorm` and `MeanOverSteps` are given the mask; others see every step
+    by itself.
 
     layers  as of `cl.nn.Sequential`
 
@@ -57,7 +59,7 @@ class Masked(Module):
         for layer in self.layers:
             if isinstance(layer, MultiHeadAttention | TransformerBlock):
                 y = layer(y, mask=expand_dims(there, -2))
-            elif isinstance(layer, Recurrent | MeanOverSteps):
+            elif isinstance(layer, Recurrent | MeanOverSteps | BatchNorm):
                 y = layer(y, mask=there)
             else:
                 y = layer(y)

@@ -15,8 +15,9 @@ from clearprop.nn.module import Module
 from clearprop.program.ir import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
-from clearprop.rules.elementwise import maximum, sqrt, stop_gradient
-from clearprop.rules.reductions import count, mean, scale_of_squares, var
+from clearprop.rules.elementwise import maximum, sqrt, square, stop_gradient, where
+from clearprop.rules.reductions import count, mean, scale_of_squares, sum, var
+from clearprop.rules.structural import expand_dims
 from clearprop.shapes import same
 
 
@@ -36,6 +37,15 @@ def _variance(x: Any, axis: Any) -> Any:
     """The variance, NaN where its dtype does not hold it: what an infinite one divides would be 0, without a word."""
     v = var(x, axis=axis)
     return v + stop_gradient(v - v)
+
+
+def _moments(x: Any, mask: Any, axes: Any) -> tuple[Any, Any, Any]:
+    """Mean and variance of what a mask leaves, and how much that is; of nothing 0 and 1."""
+    there = expand_dims(mask, -1)
+    n = sum(there.astype(x.dtype), axis=axes)
+    mu = sum(where(there, x, 0.0), axis=axes) / maximum(n, 1)
+    v = sum(where(there, square(x - mu), 0.0), axis=axes) / maximum(n, 1)
+    return mu, where(n > 0, v + stop_gradient(v - v), 1.0), n
 
 
 class LayerNorm(Module):
@@ -80,6 +90,8 @@ class BatchNorm(Module):
     inference they are the running ones, which have no gradient.  A batch of one row has no statistics and is refused
     in training; `cl.fit` lets a last batch of one row join the one before it.
 
+    `layer(x, mask=…)`: truth values (…), False where a step fills a shorter sequence up; statistics leave it out.
+
     size   the size of x's last axis
     decay  the share of the running statistics that a step keeps, 0 ≤ decay < 1
     eps    keeps the quotient finite where a feature is constant
@@ -107,18 +119,20 @@ class BatchNorm(Module):
         ones, zeros = np.ones(size, dtype), np.zeros(size, dtype)
         super().__init__(scale=ones, offset=zeros, mean=zeros, variance=ones, decay=decay, eps=eps)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, *, mask: Any = None) -> Any:
         """Each feature normalised."""
         x = asarray(x)
         require_features(self.label, shape_of(self.scale)[0], x.shape)
-        mu, v = self._batch(x) if is_training() else (self.mean, self.variance)
+        mu, v = self._batch(x, mask) if is_training() else (self.mean, self.variance)
         return self.scale * ((x - mu) / sqrt(v + self.eps)) + self.offset
 
-    def _batch(self, x: Any) -> tuple[Any, Any]:
+    def _batch(self, x: Any, mask: Any) -> tuple[Any, Any]:
         axes = tuple(range(len(x.shape) - 1))
         self._require_several(x.shape)
-        mu, v = mean(x, axis=axes), _variance(x, axes)
-        n = count(x, axes)
+        if mask is None:
+            mu, v, n = mean(x, axis=axes), _variance(x, axes), count(x, axes)
+        else:
+            mu, v, n = _moments(x, asarray(mask), axes)
         unbiased = v * (n / maximum(n - 1, 1))
         fade = 1 - self.decay
         remember(self, mean=self.decay * self.mean + fade * mu, variance=self.decay * self.variance + fade * unbiased)

@@ -228,6 +228,19 @@ class Settings(DataSettings):
     batch_size: int | None = training_setting(
         32, "Rows per step.", WHOLE, "32", range=COUNT, metavar="N", fit="32", absent=True, suits=True
     )
+    buckets: int = training_setting(
+        1,
+        "Sequences of several lengths: by so many groups of similar lengths batches are made, filled up to the "
+        "longest of their group; 1 for none.",
+        WHOLE,
+        "8",
+        range=COUNT,
+        metavar="N",
+        fit="8",
+        since="0.2",
+        changes=False,
+        suits=True,
+    )
     least_rows: int = training_setting(
         1,
         "The fewest rows of a batch: a smaller last one joins the one before it.",

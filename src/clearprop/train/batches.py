@@ -46,10 +46,14 @@ def quick_order(key: Any, path: Sequence[int], n: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, eq=False)
 class Picked:
-    """A batch whose rows are not copied yet: arrays, and the numbers of its rows in them (None: all, as they are)."""
+    """A batch whose rows are not copied yet: arrays, and the numbers of its rows in them (None: all, as they are).
+
+    Of the second axis of x come the first `width` (None: all).
+    """
 
     arrays: Arrays
     rows: NDArray[np.int64] | None
+    width: int | None = None
 
     def count(self) -> int:
         """How many rows it has."""
@@ -59,7 +63,11 @@ class Picked:
         """Its rows from number `begin` on, up to `end`."""
         if self.rows is None:
             return tuple(array[begin:end] for array in self.arrays)
-        return tuple(array.take(self.rows[begin:end], axis=0) for array in self.arrays)
+        chosen = self.rows[begin:end]
+        if self.width is not None:
+            x, *others = self.arrays
+            return (x[chosen, : self.width], *(array.take(chosen, axis=0) for array in others))
+        return tuple(array.take(chosen, axis=0) for array in self.arrays)
 
 
 class Feed(Protocol):
@@ -181,6 +189,66 @@ class ArrayFeed(_Copying):
         """The batches of an epoch from number `first` on, not copied yet."""
         for rows in self.batching.cut(self.order(epoch, ordering), first):
             yield Picked(self.buffers, rows)
+
+
+@dataclass(frozen=True, eq=False)
+class BucketFeed(ArrayFeed):
+    """Batches of sequences of similar lengths: of each, x holds no more steps than the longest of its bucket.
+
+    `buckets` are the rows of each, and of how much of x's second axis they have need.  The rows of an epoch are those
+    of `ArrayFeed` in their order, bucket by bucket; with `shuffle` batches come in an order that belongs to the epoch.
+    """
+
+    buckets: tuple[tuple[NDArray[np.int64], int], ...] = ()
+
+    @property
+    def count(self) -> int:
+        """The number of batches in an epoch."""
+        return sum(self.batching.count(len(rows)) for rows, _ in self.buckets)
+
+    @property
+    def joins(self) -> bool:
+        """Whether the last batch of some bucket is larger than the others."""
+        return any(self.batching.joins(len(rows)) for rows, _ in self.buckets)
+
+    def picked(self, epoch: int, first: int, ordering: Ordering = drawn_order) -> Iterator[Picked]:
+        """The batches of an epoch from number `first` on, not copied yet."""
+        order = self.order(epoch, ordering)
+        found = [
+            Picked(self.buffers, chosen, width)
+            for rows, width in self.buckets
+            for chosen in self.batching.cut(order[np.isin(order, rows, assume_unique=True)], 0)
+        ]
+        turns = ordering(self.key, (epoch, len(order)), len(found)) if self.shuffle else np.arange(len(found))
+        yield from (found[k] for k in turns[first:].tolist())
+
+
+def lengths_in(steps: NDArray[Any]) -> NDArray[np.int64]:
+    """How long sequences `(rows, steps, features)` are whose last feature says whether a step is there, 1 at least.
+
+    >>> lengths_in(np.array([[[5.0, 1.0], [0.0, 0.0]], [[5.0, 1.0], [6.0, 1.0]]])).tolist()
+    [1, 2]
+    """
+    there = steps[..., -1] > 0.5
+    last = steps.shape[1] - np.argmax(there[:, ::-1], axis=1)
+    return np.where(there.any(axis=1), last, 1).astype(np.int64)
+
+
+def bucket_rows(lengths: NDArray[np.int64], number: int, least: int) -> list[tuple[NDArray[np.int64], int]]:
+    """Rows by so many buckets of lengths at most, of about as many rows each and `least` at least, and the longest.
+
+    >>> bucket_rows(np.array([3, 9, 4, 8]), 2, 1)
+    [(array([0, 2]), 4), (array([1, 3]), 9)]
+    """
+    ends = np.unique(np.quantile(lengths, np.arange(1, number + 1) / number, method="lower"))
+    found: list[tuple[NDArray[np.int64], int]] = []
+    begin = 0
+    for end in ends.tolist():
+        rows = np.flatnonzero((lengths > begin) & (lengths <= end))
+        if len(rows) >= least and (end == ends[-1] or (lengths > end).sum() >= least):
+            found.append((rows, int(end)))
+            begin = end
+    return found or [(np.arange(len(lengths)), int(lengths.max()))]
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from clearprop.program.processes import process_lock
 from clearprop.program.values import Node, raw
 from clearprop.rules import random
 from clearprop.runs.state import State
-from clearprop.train.batches import ArrayFeed, Batching, Block, BlockFeed, Feed, quick_order
+from clearprop.train.batches import ArrayFeed, Batching, Block, BlockFeed, BucketFeed, Feed, quick_order
 from clearprop.train.executor import PAUSE_SECONDS, Ended, Executor, Pause, RunsAhead, add_batch, eager_executor
 from clearprop.train.sharded_executor import sharded_executor
 from clearprop.train.step import Step, identity_of
@@ -66,7 +66,7 @@ def _best(step: Step, key: NDArray[np.uint32], state: State, feed: Feed) -> Exec
     if obstacle is not None:
         warn_user(f"training runs on the NumPy executor: {obstacle}")
     try:
-        if obstacle is None and isinstance(feed, ArrayFeed | BlockFeed):
+        if obstacle is None and isinstance(feed, ArrayFeed | BlockFeed) and not isinstance(feed, BucketFeed):
             loop = _native_loop(step, key, state, feed)
             if loop is not None:
                 return _NativeEpochs(loop)

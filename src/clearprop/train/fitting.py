@@ -66,6 +66,7 @@ def fit(
     optimizer: Any = None,
     epochs: int = 100,
     batch_size: int = 32,
+    buckets: int = 1,
     grad_shards: int = 1,
     reduce: str = "exact",
     validation: Any = None,
@@ -136,6 +137,9 @@ def fit(
                 They are taken in proportion to their mean: a row of weight 2 counts as if it stood there twice, in
                 the loss and in every metric
     optimizer   a transform of `cl.optim`, or its name; by default `cl.optim.adam(1e-3)`
+    buckets     of sequences of several lengths, whose network begins with `cl.nn.Masked` (before it at most
+                `cl.nn.Unflatten((-1, features + 1))`): batches are made of similar lengths, in so many groups, and hold
+                no more steps than the longest of their group; the one program of the step serves all of them
     grad_shards  S, a power of two: the gradient of a batch is the mean over S shards of it, summed in a binary tree;
                 random layers draw per shard, and batch statistics are those of a shard.  1 is an ordinary step
     reduce      how processes add gradients: "exact", with the same bits for 1, 2, 4, … processes, or "fast", in the
@@ -207,7 +211,12 @@ def fit(
     >>> run.predict(x)
     array([0, 1, 1, 0])
     """
-    given: dict[str, float] = {"epochs": epochs, "batch_size": batch_size, "grad_shards": grad_shards}
+    given: dict[str, float] = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "buckets": buckets,
+        "grad_shards": grad_shards,
+    }
     given |= {"accumulate": accumulate, "l1": l1, "l2": l2, "min_delta": min_delta}
     check_arguments(given | {n: v for n, v in (("patience", patience), ("ema", ema)) if v is not None})
     _check_others(checkpoint_seconds, rank_timeout, patience, validation)
@@ -258,6 +267,7 @@ def fit(
     settings = Settings(
         epochs=epochs,
         batch_size=batch_size if isinstance(prepared.train, tuple) else None,
+        buckets=buckets,
         grad_shards=grad_shards,
         reduce=reduce,
         l1=float(l1),

@@ -16,7 +16,7 @@ from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
 from clearprop.distributed import World
 from clearprop.errors import ArgumentError, ClearpropError, is_ours, user_line
-from clearprop.nn import Sequential
+from clearprop.nn import Masked, Sequential, Unflatten
 from clearprop.nn.losses import has_log_link, loss_task
 from clearprop.optim.inspection import full_batch_part
 from clearprop.program.processes import Remembered
@@ -27,7 +27,7 @@ from clearprop.runs.events import Event, Events
 from clearprop.runs.folder import Forked
 from clearprop.runs.settings import Settings
 from clearprop.train.array_alignment import adaptation, dtype_of, require_paired_rows
-from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, stream
+from clearprop.train.batches import ArrayFeed, BlockFeed, BucketFeed, Feed, bucket_rows, lengths_in, stream
 from clearprop.train.compiled_executor import choose_executor
 from clearprop.train.executor import Executor
 from clearprop.train.metrics import Measure, outputs_on_trial, require_outputs, require_weighable, with_outside
@@ -137,10 +137,43 @@ def _feed(job: Job, order: NDArray[np.uint32]) -> Feed:
         x, y = data
         weight = job.data.weights.get("training")
         size = settings.batch_size or len(x)
-        return ArrayFeed(x, y, size, settings.shuffle, order, settings.least_rows, weight)
+        how = (x, y, size, settings.shuffle, order, settings.least_rows, weight)
+        if settings.buckets > 1:
+            return BucketFeed(*how, _buckets_of(job.model, x, settings.buckets, max(size, settings.least_rows)))
+        return ArrayFeed(*how)
     if isinstance(data, DiskRows):
         return BlockFeed(data, settings.batch_size or len(data), settings.shuffle, order, settings.least_rows)
     return stream(data, settings.epochs)
+
+
+def _buckets_of(model: Any, x: NDArray[Any], number: int, least: int) -> tuple[tuple[NDArray[np.int64], int], ...]:
+    """The rows of each bucket of similar lengths, and how much of x's second axis they need.
+
+    Raises ArgumentError for a network that does not begin with `Masked`, or takes one length alone.
+    """
+    wide = _width_of_step(model, x)
+    steps = x.reshape(len(x), -1, x.shape[-1] if wide is None else wide)
+    found = bucket_rows(lengths_in(steps), number, least)
+    return tuple((rows, longest * (wide or 1)) for rows, longest in found)
+
+
+def _width_of_step(model: Any, x: NDArray[Any]) -> int | None:
+    """How many numbers of a row a step has, of sequences that lie flat; None where steps have an axis of their own."""
+    layers: tuple[Any, ...] = model.layers if isinstance(model, Sequential) else (model,)
+    first = layers[0]
+    if isinstance(first, Masked) and x.ndim == 3:
+        return None
+    second = layers[1] if len(layers) > 1 else None
+    flat = x.ndim == 2 and isinstance(first, Unflatten) and len(first.shape) == 2 and first.shape[0] == -1
+    if flat and isinstance(second, Masked):
+        return int(first.shape[1])
+    raise ArgumentError(
+        "buckets are of sequences whose steps say whether they are there",
+        expected="cl.nn.Masked at the beginning of the network, or cl.nn.Unflatten((-1, features + 1)) and it",
+        got=", ".join(layer.label() for layer in layers[:2]) + f", and x of shape {x.shape}",
+        where="buckets",
+        try_="--sequence, or an NPZ file with lengths; or no buckets",
+    )
 
 
 def fit_to_model(job: Job) -> Job:

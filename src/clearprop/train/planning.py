@@ -170,6 +170,7 @@ def with_defaults(asked: Mapping[str, Any], data: Prepared) -> Settings:
     rows = rows_in(data.table)
     chosen = _array_networks(model)[0](rows) if model in ARRAY_MODELS else recipe(rows, named, classes)
     suits = {name: getattr(chosen, name) for name in SUITED}
+    suits["buckets"] = _sequence_networks().suitable_buckets(data) if model in ARRAY_MODELS[1:] else 1
     suits["loss"], suits["metrics"] = suitable_measures(data.preprocessing, asked.get("loss"))
     suits["metrics"] = chosen_among(suits["metrics"], asked.get("metric", "loss"))
     optimizer = asked.get("optimizer", chosen.optimizer)
@@ -198,12 +199,18 @@ def _text_networks() -> Any:
 
 def _array_networks(model: str) -> tuple[Callable[[int], Settings], Callable[..., nn.Sequential]]:
     """Of images or sequences, the settings that suit so many rows, and the network."""
-    from clearprop.train.image_networks import images_recipe, network_for_images  # start-up time: few have convolutions
-    from clearprop.train.sequence_networks import network_for_sequences, sequences_recipe  # start-up time: as above
-
     if model == "conv":
-        return images_recipe, network_for_images
-    return partial(sequences_recipe, model=model), network_for_sequences
+        from clearprop.train import image_networks  # start-up time: few have convolutions
+
+        return image_networks.images_recipe, image_networks.network_for_images
+    found = _sequence_networks()
+    return partial(found.sequences_recipe, model=model), found.network_for_sequences
+
+
+def _sequence_networks() -> Any:
+    from clearprop.train import sequence_networks  # start-up time: few data are sequences
+
+    return sequence_networks
 
 
 def transform_asked(asked: Mapping[str, Any]) -> str:

@@ -6,12 +6,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from clearprop import nn
-from clearprop.data.image_shape import sequence_shape
+from clearprop.data.image_shape import THERE, sequence_shape
+from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError
 from clearprop.rules import random
 from clearprop.runs.settings import Settings
+from clearprop.train.batches import bucket_rows, lengths_in
 from clearprop.train.text_networks import CELLS, block_size, heads_of
 
+BUCKETS, LONG, WORTH = 8, 30, 0.8
+"""There are BUCKETS where sequences have LONG steps or more, and less than the part WORTH of them is left so."""
 FEW = 20_000
 """Below FEW sequences of the training part, batches are smaller and epochs more."""
 
@@ -36,7 +40,7 @@ def network_for_sequences(settings: Settings, columns: Sequence[str], outputs: i
     key = random.key(settings.own_seed)
     make = _blocks if settings.model == "transformer" else _cells
     layers = [*([] if even else [nn.BatchNorm(features)]), *make(settings, features, key)]
-    front = nn.Unflatten((steps, features + masked))
+    front = nn.Unflatten((-1 if masked else steps, features + masked))
     drop = [nn.Dropout(settings.dropout)] if settings.dropout else []
     last = nn.Dense(settings.hidden[-1], outputs, rng=random.fold_in(key, len(settings.hidden) + 1))
     return nn.Sequential(front, *([nn.Masked(*layers)] if masked else layers), *drop, last)
@@ -93,3 +97,16 @@ def sequences_recipe(rows: int, model: str) -> Settings:
         epochs=30 if few else 10,
         batch_size=32 if few else 128,
     )
+
+
+def suitable_buckets(data: Prepared) -> int:
+    """Into how many buckets of lengths batches are divided: none where little would be saved."""
+    part = data.train
+    names = () if data.preprocessing is None else data.preprocessing.feature_names
+    if not isinstance(part, tuple) or not any(name.startswith(THERE) for name in names):
+        return 1
+    steps = sequence_shape(names, data.source).steps
+    lengths = lengths_in(part[0].reshape(len(part[0]), steps, -1))
+    buckets = bucket_rows(lengths, BUCKETS, 2)
+    filled = sum(len(rows) * longest for rows, longest in buckets) / (len(lengths) * steps)
+    return BUCKETS if steps >= LONG and filled < WORTH else 1
