@@ -9,11 +9,11 @@ import polars
 import pytest
 
 import clearprop as cl
-from clearprop.data.columns import order_statistics, summarise
 from clearprop.data.readers import sources
 from clearprop.data.streaming import memory
 from clearprop.data.streaming.disk_rows import Dealing, DiskRows
 from clearprop.data.streaming.streamed_table import stream_table
+from clearprop.data.summaries import order_statistics, summarise
 from clearprop.data.training_data import from_source
 from clearprop.errors import ArgumentError, ClearpropError, DataError
 from clearprop.runs.asked_settings import settings_from

@@ -192,9 +192,11 @@ def feature_facts(column: Column, asked: str = "") -> ColumnFacts:
     """The facts of a feature column that is held in memory."""
     present = column.present
     some = len(present) > 0
-    if column.kind == "category" or (column.kind == "number" and is_identifier(column.name)):
+    if column.kind == "category":
+        distinct: int | None = len(column.levels.there)
+    elif column.kind == "number" and is_identifier(column.name):
         number = len(set(present.tolist()))
-        distinct = number if column.kind == "category" or number <= MOST_TEXTS else None
+        distinct = number if number <= MOST_TEXTS else None
     else:
         distinct = 0 if not some else 1 if present.min() == present.max() else 2
     return ColumnFacts(
@@ -234,10 +236,10 @@ def target_facts(target: Column, place: Locator) -> ColumnFacts:
         target.kind,
         rows=len(target.values),
         present=len(target.values),
-        distinct=len(np.unique(target.values.astype(str) if category else target.values)),
+        distinct=len(target.levels.there if category else np.unique(target.values)),
         first=target.values[0],
         whole=not category and bool(np.all(target.values == np.round(target.values))),
-        spellings=0 if target.spelling is None else len(set(target.spelling.tolist())),
+        spellings=0 if target.spelling is None else len(target.levels.there),
         slip=slip,
     )
 
@@ -374,7 +376,7 @@ def used_column(column: Column, place: Locator, source: str = "", asked: str = "
     if asked:
         return _asked_column(column, place, source, asked)
     if column.kind == "category" and may_be_times(column.values):
-        times = read_times(column.values)
+        times = read_times(column)
         evidence = times.evidence
         if evidence.times:
             return as_time(column, require_one_order(column.name, evidence, source), place, times)
@@ -387,7 +389,7 @@ def used_column(column: Column, place: Locator, source: str = "", asked: str = "
     column = checked_column(column, place)
     if column.kind != "category":
         return column
-    texts = set(column.present.tolist())
+    texts = column.levels.there
     return as_boolean(column, place) if are_truths(texts) else replace(column, use=use_of_texts(texts))
 
 
@@ -411,16 +413,14 @@ def checked_column(column: Column, place: Locator) -> Column:
     if column.kind == "number":
         return as_number(column, place)
     if column.kind == "category":
-        texts = column.present.tolist()
-        different = set(texts)
-        if not any(map(_DIGIT.search, different)):
+        counts = column.levels.occurrences  # each once: many rows, few levels
+        counts.pop(None, None)
+        if not any(map(_DIGIT.search, counts)):
             return column
-        known = dict(
-            zip(different, show_numbers([*different]).tolist(), strict=True)
-        )  # each once: many rows, few levels
-        numbers = sum(map(known.__getitem__, texts))
-        slips = len(texts) - numbers
-        if texts and are_comma_numbers(known):
+        known = dict(zip(counts, show_numbers([*counts]).tolist(), strict=True))
+        numbers = sum(counts[text] for text, shown in known.items() if shown)
+        slips = counts.total() - numbers
+        if known and are_comma_numbers(known):
             row = int(np.argmax(~column.missing))
             raise comma_decimals(column.name, column.values[row], place(column.name, row))
         if slips:
@@ -440,14 +440,15 @@ def _asked_column(column: Column, place: Locator, source: str, asked: str) -> Co
         texts = as_category(column)
         if asked != "date":
             return as_time(texts, asked, place)
-        times = read_times(texts.values, asked=True)
+        times = read_times(texts, asked=True)
         return as_time(texts, require_one_order(column.name, times.evidence, source), place, times)
     words = as_category(column)
     levels = levels_in(asked)
-    strange = next((row for row, text in enumerate(words.values) if text is not None and text not in levels), None)
-    if "<" in asked and strange is not None:
+    lost = {text for text in words.levels.there if text not in levels} if "<" in asked else set()
+    if lost:
+        strange = next(row for row, text in enumerate(words.values) if text in lost)
         raise word_without_place(column.name, words.values[strange], levels, place(column.name, strange))
-    return replace(words, use=use_of_texts(set(words.present.tolist()), asked))
+    return replace(words, use=use_of_texts(words.levels.there, asked))
 
 
 def use_of_texts(texts: Collection[str], asked: str = "") -> str:

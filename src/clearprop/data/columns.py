@@ -1,22 +1,17 @@
-"""Columns and frames, what every data source is read into; and what encoding finds in them.
-
-What is measured of numbers is the same in every bit, however the values are cut into blocks.
-"""
+"""Columns and frames, what every data source is read into; and what encoding finds in them."""
 
 from __future__ import annotations
 
-import math
 import shlex
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from itertools import islice
+from functools import cached_property, partial
 from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.order_statistics import floats_of, keys_of, order_statistics
 from clearprop.errors import DataError, printable
 
 ColumnKind = Literal["number", "boolean", "category", "time"]
@@ -24,6 +19,80 @@ RowNumbers: TypeAlias = NDArray[np.intp]
 NAMES_FILE = "file"  # the use of a column of files, one a row: they stand beside answers, and are not learned from
 Locator: TypeAlias = Callable[[str, int], str]
 """`place(column, row)` says where a value stands, such as `houses.csv:17`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """Texts `(rows,)` of which few are different: these, and None as the last, and the place there of each row's.
+
+    `met`: the different ones stand in the order in which rows have them first, and each is of some row.
+
+    >>> levels = Levels.of(np.array(["b", None, "a", "b"], dtype=object))
+    >>> levels.different.tolist(), levels.places.tolist(), levels.take(np.array([0, 3])).there
+    (['b', 'a', None], [0, 2, 1, 0], ['b'])
+    """
+
+    different: NDArray[Any]
+    places: NDArray[np.integer[Any]]
+    met: bool = True
+
+    @classmethod
+    def of(cls, texts: NDArray[Any]) -> Levels:
+        """The same from texts that are objects."""
+        items = texts.tolist()
+        known = dict.fromkeys(items)
+        known.pop(None, None)
+        different = np.array([*known, None], dtype=object)
+        index = {text: place for place, text in enumerate(different.tolist())}
+        return cls(different, np.fromiter(map(index.__getitem__, items), np.intp, len(items)))
+
+    def take(self, rows: RowNumbers | NDArray[np.bool_]) -> Levels:
+        """The chosen rows, in the order asked for."""
+        return Levels(self.different, self.places[rows], met=False)
+
+    @cached_property
+    def texts(self) -> NDArray[Any]:
+        """The texts as objects; equal ones are one object."""
+        found: NDArray[Any] = self.different[self.places]
+        return found
+
+    @cached_property
+    def counts(self) -> NDArray[np.intp]:
+        """How many rows have each of the different texts; the last counts those without any."""
+        return np.bincount(self.places, minlength=len(self.different))
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Where no text is, `(rows,)`."""
+        return np.asarray(self.places == len(self.different) - 1)
+
+    @property
+    def there(self) -> list[str]:
+        """The different texts that some row has."""
+        found: list[str] = self.different[:-1][self.counts[:-1] > 0].tolist()
+        return found
+
+    @property
+    def occurrences(self) -> Counter[Any]:
+        """How many rows have each text, None for those without any."""
+        pairs = zip(self.different.tolist(), self.counts.tolist(), strict=True)
+        return Counter({text: number for text, number in pairs if number})
+
+    def in_order(self) -> Levels:
+        """The same with the different texts that are there, in the order in which rows have them first."""
+        return self if self.met else Levels.of(self.texts)
+
+
+@dataclass(frozen=True, eq=False)
+class TextBytes:
+    """Texts `(rows,)` that are all there, in ASCII and of one length; `table` has their bytes, `(rows, bytes)`."""
+
+    texts: NDArray[Any]
+    table: NDArray[np.uint8]
+
+    def take(self, rows: RowNumbers | NDArray[np.bool_]) -> TextBytes:
+        """The chosen rows, in the order asked for."""
+        return TextBytes(self.texts[rows], self.table[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +116,33 @@ class Column:
     use: str = ""
     marks: frozenset[str] = frozenset()
     zoned: bool | None = None
+    known: Levels | TextBytes | None = field(default=None, repr=False)
+    """What the reader knows of `texts`: of others than these it says nothing."""
+
+    @property
+    def texts(self) -> NDArray[Any] | None:
+        """Texts that are values, or how these are written."""
+        return self.values if self.kind == "category" else self.spelling
+
+    @property
+    def coded(self) -> Levels | TextBytes | None:
+        """What is known of the texts."""
+        return None if self.known is None or self.known.texts is not self.texts else self.known
+
+    @cached_property
+    def levels(self) -> Levels:
+        """The different texts."""
+        known = self.coded
+        return known if isinstance(known, Levels) else Levels.of(as_category(self).values)
 
     @property
     def missing(self) -> NDArray[np.bool_]:
         """Where no value is, `(rows,)`."""
         absent: NDArray[np.bool_]
-        if self.kind == "category":
+        known = self.coded
+        if self.kind == "category" and known is not None:
+            absent = known.missing if isinstance(known, Levels) else np.zeros(len(self.values), dtype=bool)
+        elif self.kind == "category":
             absent = np.equal(self.values.astype(object, copy=False), None)  # type: ignore[call-overload]  # objects have it
         else:
             absent = np.isnan(self.values)
@@ -66,7 +156,11 @@ class Column:
 
     def take(self, rows: RowNumbers | NDArray[np.bool_]) -> Column:
         """The chosen rows, in the order asked for."""
-        return replace(self, values=self.values[rows], spelling=None if self.spelling is None else self.spelling[rows])
+        known = None if self.coded is None else self.coded.take(rows)
+        if self.kind == "category":
+            return replace(self, values=self.values[rows] if known is None else known.texts, known=known)
+        spelling = None if self.spelling is None else self.spelling[rows] if known is None else known.texts
+        return replace(self, values=self.values[rows], spelling=spelling, known=known)
 
 
 def blank_column(name: str, rows: int) -> Column:
@@ -212,16 +306,6 @@ class Findings:
             self.far[name] = number
 
 
-def count_far(values: NDArray[np.float64], low: float, high: float) -> int:
-    """The number of values that lie further outside the range of training than it is wide.
-
-    >>> count_far(np.array([0.5, 2.5, -7.0]), 0.0, 1.0)
-    2
-    """
-    span = high - low
-    return int(np.count_nonzero((values < low - span) | (values > high + span))) if span > 0 else 0
-
-
 def in_digits(value: float, digits: int = 4) -> str:
     """A number to so many digits, as people write it: without a power of ten up to ten millions.
 
@@ -281,7 +365,7 @@ def with_one_spelling(column: Column) -> Column:
     """The column; without its spelling if truth values are spelled in several ways, which are not several classes."""
     if column.kind != "boolean" or column.spelling is None:
         return column
-    spellings = set(column.spelling[~column.missing].tolist())
+    spellings = column.take(~column.missing).levels.there
     return column if len({text.lower() for text in spellings}) == len(spellings) else replace(column, spelling=None)
 
 
@@ -299,7 +383,7 @@ def as_number(column: Column, place: Locator) -> Column:
         if row is not None:
             raise text_among_numbers(column, row, place)
         numbers = [np.nan if text is None else float(text) for text in column.values]
-        column = replace(column, kind="number", values=np.array(numbers, dtype=np.float64))
+        column = replace(column, kind="number", values=np.array(numbers, dtype=np.float64), known=None)
     infinite = np.isinf(column.values)
     if infinite.any():
         row = int(np.argmax(infinite))
@@ -340,9 +424,9 @@ def are_truths(texts: Collection[str]) -> bool:
 def as_boolean(column: Column, place: Locator) -> Column:
     """The column as truth values 0 and 1.  Raises DataError where something else stands than `TRUTHS`."""
     if column.kind == "category":
-        texts = column.values.tolist()
-        known = {text: np.nan if text is None else TRUTHS.get(text.lower(), -1.0) for text in set(texts)}
-        values = np.fromiter(map(known.__getitem__, texts), np.float64, len(texts))
+        levels = column.levels
+        truths = [TRUTHS.get(text.lower(), -1.0) for text in levels.different[:-1].tolist()]
+        values = np.array([*truths, np.nan])[levels.places]
     else:
         values = column.values
     strange = ~np.isnan(values) & (values != 0) & (values != 1)
@@ -356,7 +440,7 @@ def as_boolean(column: Column, place: Locator) -> Column:
             where=place(column.name, row),
             try_="correct the value, or leave it empty",
         )
-    return replace(column, kind="boolean", values=values)
+    return replace(column, kind="boolean", values=values, known=None if column.kind == "category" else column.known)
 
 
 def is_number(text: str) -> bool:
@@ -406,94 +490,3 @@ def quantity(number: int, what: str, plural: str = "") -> str:
     ('1 row', '2 classes')
     """
     return f"{number} {what if number == 1 else plural or what + 's'}"
-
-
-CHUNK = 65_536
-"""So many values are summed at a time; sums of chunks are added exactly, and rounded once."""
-
-Chunks: TypeAlias = Callable[[], Iterable[NDArray[np.float64]]]
-"""Gives the values anew at each call, some at a time."""
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """The number of values, their range, mean, population deviation and median; of none, those of a single 0."""
-
-    count: int
-    low: float
-    high: float
-    mean: float
-    deviation: float
-    median: float
-
-
-def summarise(chunks: Chunks) -> Numbers:
-    """Measure values (float64, none of them NaN).  Mean and deviation may be infinite where squares overflow.
-
-    Mean and deviation sum `CHUNK` values at a time, wherever blocks end, and `math.fsum` adds these sums; the median is
-    found by exact selection.  So all of it is a function of the values and their order alone.
-
-    >>> found = summarise(lambda: [np.array([1.0, 2.0]), np.array([6.0])])
-    >>> found.mean, found.median, found.high
-    (3.0, 2.0, 6.0)
-    """
-    count, low, high = 0, math.inf, -math.inf
-    for values in chunks():
-        if len(values):
-            count += len(values)
-            low, high = min(low, float(values.min())), max(high, float(values.max()))
-    if not count:
-        return Numbers(0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = _sum(_aligned_chunks(chunks())) / count
-        scale = _scale_of_squares(high - low)
-        squares = _sum(np.square((values - mean) * scale) for values in _aligned_chunks(chunks()))
-    return Numbers(count, low, high, mean, math.sqrt(squares / count) / scale, _median(chunks, count))
-
-
-def _scale_of_squares(spread: float) -> float:
-    """1, or a power of two by which numbers of this spread have squares that are no denormal numbers."""
-    return 2.0**540 if 0 < spread < 2.0**-400 else 1.0
-
-
-def mean_of(chunks: Chunks) -> float:
-    """The mean of values, of which there is at least one: that of `summarise`.
-
-    >>> mean_of(lambda: [np.array([1.0, 2.0]), np.array([6.0])])
-    3.0
-    """
-    return _sum(_aligned_chunks(chunks())) / sum(map(len, chunks()))
-
-
-def _sum(chunks: Iterable[NDArray[np.float64]]) -> float:
-    try:
-        return math.fsum(float(np.add.reduce(values)) for values in chunks)
-    except (OverflowError, ValueError):  # a sum of finite numbers that is not finite
-        return math.inf
-
-
-def _aligned_chunks(blocks: Iterable[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
-    """The same values, `CHUNK` at a time."""
-    held: list[NDArray[np.float64]] = []
-    size = 0
-    for block in blocks:
-        at = 0
-        while at < len(block):
-            part = block[at : at + CHUNK - size]
-            held.append(part)
-            at, size = at + len(part), size + len(part)
-            if size == CHUNK:
-                yield held[0] if len(held) == 1 else np.concatenate(held)
-                held, size = [], 0
-    if held:
-        yield held[0] if len(held) == 1 else np.concatenate(held)
-
-
-def _median(chunks: Chunks, count: int) -> float:
-    held = list(islice((block for block in chunks() if len(block)), 2))  # enough to tell one from many
-    if len(held) == 1:
-        return float(np.median(held[0])) + 0.0  # -0.0 is 0.0
-    del held
-    ranks = np.array([[(count - 1) // 2, count // 2]])
-    found = order_statistics(lambda: ((keys_of(v), np.zeros(len(v), np.intp)) for v in chunks()), ranks)
-    return float(np.mean(floats_of(found[0])))

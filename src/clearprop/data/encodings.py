@@ -14,27 +14,24 @@ from numpy.typing import NDArray
 
 from clearprop.data.column_roles import INDICATOR_SHARE, MOST_LEVELS
 from clearprop.data.columns import (
-    CHUNK,
     Column,
     ColumnKind,
     Findings,
     Locator,
-    Numbers,
     as_boolean,
     as_category,
     as_number,
-    count_far,
     in_digits,
     is_number,
     name_list,
     number_text,
     quantity,
-    summarise,
     target_column,
 )
 from clearprop.data.kinds.time_encoding import TimeEncoding, fit_time
 from clearprop.data.kinds.word_encodings import WordEncoding, fit_words
 from clearprop.data.readers.text_form import unit_by_marks
+from clearprop.data.summaries import CHUNK, Numbers, count_far, summarise
 from clearprop.data.target_transforms import TargetTransform, fit_transform, negative_target
 from clearprop.errors import DataError
 
@@ -174,17 +171,17 @@ class CategoryEncoding:
 
     def encode(self, column: Column, place: Locator, findings: Findings) -> NDArray[np.float32]:
         """The features, `(features, rows)`."""
-        values = as_category(column).values
+        met = as_category(column).levels
         index: dict[str | None, int] = {level: i for i, level in enumerate(self.levels)}
         index[None] = len(self.levels)
-        items = values.tolist()
-        known = {value: index.get(value, -1) for value in set(items)}  # each once: many rows have few levels
-        codes = np.fromiter(map(known.__getitem__, items), dtype=np.intp, count=len(items))
-        if (codes == -1).any():
-            findings.unseen[self.name] = dict(Counter(values[codes == -1].tolist()))
-        if (codes == index[None]).any():
-            findings.missing[self.name] = int((codes == index[None]).sum())
-        return np.asarray(np.arange(len(self.features))[:, None] == codes, dtype=np.float32)
+        known = np.array([index.get(text, -1) for text in met.different.tolist()])
+        strange = known == -1
+        if met.counts[strange].any():
+            rows = met.texts[strange[met.places]]
+            findings.unseen[self.name] = dict(Counter(rows.tolist()))
+        findings.note_missing(self.name, met.missing)
+        hot = np.asarray(np.arange(len(self.features))[:, None] == known, dtype=np.float32)
+        return np.take(hot, met.places, axis=1)
 
     @property
     def encoding(self) -> str:
@@ -206,7 +203,7 @@ Encoding: TypeAlias = NumberEncoding | CategoryEncoding | TimeEncoding | WordEnc
 def fit_encoding(column: Column, scale: tuple[float, float] | None = None) -> Encoding:
     """The encoding of a training column; `scale` is (centre, scale) where columns share them."""
     if column.kind == "category":
-        return fit_texts(column.name, column.use, Counter(column.values.tolist()))
+        return fit_texts(column.name, column.use, column.levels.occurrences)
     present = column.present.astype(np.float64, copy=False)
     missing = len(column.values) - len(present)
     if column.kind == "time":
@@ -343,16 +340,15 @@ class ClassTarget:
         Raises DataError for a class that training did not have.
         """
         index = {name: i for i, name in enumerate(self.classes)}
-        values = as_category(column).values
-        items = values.tolist()
-        known = {name: index.get(name, self._by_value(name)) for name in set(items)}
-        codes = np.fromiter(map(known.__getitem__, items), dtype=np.int64, count=len(items))
+        met = as_category(column).levels
+        known = [index.get(name, self._by_value(name)) for name in met.different[:-1].tolist()]
+        codes: NDArray[np.int64] = np.array([*known, -1], dtype=np.int64)[met.places]
         if (codes < 0).any():
             row = int(np.argmax(codes < 0))
             raise DataError(
                 f"the target {self.name!r} holds a class that training did not have",
                 expected="one of: " + name_list(self.classes),
-                got=repr(values[row]),
+                got=repr(met.texts[row]),
                 where=place(column.name, row),
                 try_="leave those rows out, or train again with them",
             )
@@ -429,8 +425,8 @@ def fit_target(column: Column, classification: bool, transform: str = "none") ->
             found = fit_number_target(column.name, summarise(lambda: [known.forward(values)]), column.marks)
             return replace(found, transform=known)
         return fit_number_target(column.name, summarise(lambda: [values]), column.marks)
-    values = column.values if column.spelling is None else column.spelling
-    return fit_classes(column.name, column.kind, Counter(values.tolist()))
+    counts = Counter(column.values.tolist()) if column.texts is None else column.levels.occurrences
+    return fit_classes(column.name, column.kind, counts)
 
 
 def fit_number_target(name: str, found: Numbers, marks: Collection[str] = ()) -> NumberTarget:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, RowNumbers, as_category, quantity
-from clearprop.data.parts import SplitTable, class_codes, split_table
+from clearprop.data.parts import SplitTable, class_codes, places_in_order, split_table
 from clearprop.data.table import Table
 from clearprop.errors import ArgumentError, DataError
 
@@ -122,7 +122,7 @@ def _by_chance(table: Table, folds: int, repeats: int, seed: int) -> Iterator[Fo
 
 
 def _codes(column: Column) -> NDArray[np.intp]:
-    return np.unique(as_category(column).values.astype(str), return_inverse=True)[1].astype(np.intp)
+    return places_in_order(as_category(column))
 
 
 def _require_two_of_each(table: Table, classes: RowNumbers) -> None:

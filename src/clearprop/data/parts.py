@@ -381,18 +381,19 @@ def class_codes(table: Table) -> RowNumbers:
     """The class of each row as a number, `(rows,)`, or its combination of labels; all 0 in a regression."""
     if table.task == "regression":
         return np.zeros(len(table), dtype=np.intp)
-    codes = [_places_in_order(as_category(column).values) for column in table.targets]
+    codes = [places_in_order(as_category(column)) for column in table.targets]
     if len(codes) == 1:
         return codes[0]
     return np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)[1].reshape(-1).astype(np.intp)
 
 
-def _places_in_order(texts: NDArray[Any]) -> RowNumbers:
-    """The place of each text among the different ones in their order."""
-    items = texts.tolist()
-    different = list(dict.fromkeys(items))
-    places = np.unique(np.array(different, dtype=str), return_inverse=True)[1]
-    return np.fromiter(map(dict(zip(different, places.tolist(), strict=True)).__getitem__, items), np.intp, len(items))
+def places_in_order(column: Column) -> RowNumbers:
+    """The place of each text among the different ones in their order; None stands there as it is written."""
+    used = column.levels.counts > 0
+    places = np.zeros(len(used), np.intp)
+    places[used] = np.unique(column.levels.different[used].astype(str), return_inverse=True)[1]
+    of_rows: RowNumbers = places[column.levels.places]
+    return of_rows
 
 
 def _check_own_classes(table: Table, codes: RowNumbers, train: RowNumbers, rows: RowNumbers, part: str) -> None:

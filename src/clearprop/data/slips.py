@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import is_number, name_list, quantity
-from clearprop.data.kinds.time_forms import LONGEST_TIME, by_form, form_of
+from clearprop.data.kinds.time_forms import LONGEST_TIME, by_form, form_of, forms_in
 from clearprop.data.readers.number_marks import (
     ABOUT,
     DURATION,
@@ -81,13 +81,13 @@ def shows_number(text: str) -> bool:
     return is_number(text) or _MARKED.fullmatch(text) is not None
 
 
-def show_numbers(texts: Sequence[str]) -> NDArray[np.bool_]:
-    """Which texts are numbers: see `shows_number`.
+def show_numbers(texts: Sequence[str], table: NDArray[np.uint8] | None = None) -> NDArray[np.bool_]:
+    """Which texts are numbers: see `shows_number`; `table` has their bytes, if they are of one length.
 
     Texts that differ in digits alone are looked at together: where one is no number whatever its digits, none is.
     """
     found = np.zeros(len(texts), dtype=bool)
-    for form, rows, _ in by_form(texts):
+    for form, rows, _ in by_form(texts) if table is None else forms_in(table):
         if is_number(form):
             found[rows] = True
         elif _ANY_DIGITS.fullmatch(form):

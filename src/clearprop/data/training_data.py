@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from clearprop.data.array_checks import column_names, in_columns, plain_array, require_one_index
 from clearprop.data.array_labels import ArrayLabels, text_labels
-from clearprop.data.columns import mean_of
 from clearprop.data.encodings import ClassTarget
 from clearprop.data.parts import (
     PARTS,
@@ -37,6 +36,7 @@ from clearprop.data.row_weights import no_row_counts
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.sharers import ALONE, Sharers
 from clearprop.data.streaming.streamed_table import stream_table
+from clearprop.data.summaries import mean_of
 from clearprop.data.table import Table, load_table, table_doubts
 from clearprop.errors import ArgumentError, DataError, RunError, user_line
 from clearprop.program.values import raw

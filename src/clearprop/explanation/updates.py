@@ -27,12 +27,11 @@ from clearprop.optim.basic_transforms import (
     clip_by_norm,
     clip_by_value,
     freeze,
-    scale_by_learning_rate,
     trace_momentum,
 )
 from clearprop.optim.factored import clip_by_rms, decay_weights, scale_by_relative_rate
 from clearprop.optim.schedules import Schedule
-from clearprop.optim.transform import Transform, apply_updates
+from clearprop.optim.transform import Transform, apply_updates, scale_by_learning_rate
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.runs.state import State

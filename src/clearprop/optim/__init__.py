@@ -28,7 +28,6 @@ from clearprop.optim.basic_transforms import clip_by_norm as clip_by_norm
 from clearprop.optim.basic_transforms import clip_by_value as clip_by_value
 from clearprop.optim.basic_transforms import freeze as freeze
 from clearprop.optim.basic_transforms import scale as scale
-from clearprop.optim.basic_transforms import scale_by_learning_rate as scale_by_learning_rate
 from clearprop.optim.basic_transforms import trace_momentum as trace_momentum
 from clearprop.optim.diagonal import diag_newton as diag_newton
 from clearprop.optim.diagonal import scale_by_clipped_curvature as scale_by_clipped_curvature
@@ -97,6 +96,7 @@ from clearprop.optim.switching import switch as switch
 from clearprop.optim.transform import Transform as Transform
 from clearprop.optim.transform import apply_updates as apply_updates
 from clearprop.optim.transform import chain as chain
+from clearprop.optim.transform import scale_by_learning_rate as scale_by_learning_rate
 from clearprop.optim.uncertainty import Estimate as Estimate
 
 

@@ -7,11 +7,19 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor
-from clearprop.optim.basic_transforms import add_weight_decay, scale_by_learning_rate
+from clearprop.optim.basic_transforms import add_weight_decay
 from clearprop.optim.first_order import adam
 from clearprop.optim.hyperparameters import COUNT, FRACTION, NOT_NEGATIVE, SHARE, Choices, Range, hyper
 from clearprop.optim.schedules import Schedule, inverse_power, rate_at
-from clearprop.optim.transform import Composed, Leafwise, ParameterView, Transform, kept_square, operand
+from clearprop.optim.transform import (
+    Composed,
+    Leafwise,
+    ParameterView,
+    Transform,
+    kept_square,
+    operand,
+    scale_by_learning_rate,
+)
 from clearprop.rules.elementwise import floor, maximum, minimum, sqrt, square, where
 from clearprop.rules.structural import zeros_like
 

@@ -6,14 +6,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from clearprop.arrays.tensor import Tensor
 from clearprop.errors import ArgumentError, user_line
 from clearprop.optim.hyperparameters import ANY_NUMBER, FRACTION, NOT_NEGATIVE, POSITIVE, SHARE, Choices, hyper
 from clearprop.optim.lengths import length_of, unit_lengths
-from clearprop.optim.schedules import Schedule, rate_at
-from clearprop.optim.transform import Leafwise, ParameterView, Transform, operand, scalar_like
+from clearprop.optim.transform import Leafwise, ParameterView, Transform, scalar_like
 from clearprop.program.ir import shape_of
 from clearprop.rules.elementwise import clip, maximum, where
 
@@ -106,36 +102,6 @@ class scale(Leafwise):
     def leaf(self, g: Any, p: Any) -> tuple[Any, ...]:
         """The rule."""
         return (self.factor * g,)
-
-
-class scale_by_learning_rate(Transform):
-    """The update u = −η_t · g, with η a number or a schedule of the step number t = 0, 1, ….
-
-    learning_rate  η, a number of at least 0 or a schedule such as `cl.optim.cosine()`
-
-    >>> import clearprop as cl
-    >>> link, p = cl.optim.scale_by_learning_rate(0.1), cl.tensor(1.0)
-    >>> link.update(cl.tensor(3.0), link.init(p), p)[0]
-    Tensor(-0.3)
-    """
-
-    learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE, kind=Schedule)
-
-    def init(self, params: Any) -> dict[str, Any]:
-        """The step number, if there is a schedule."""
-        return {"t": Tensor(np.int64(0))} if isinstance(self.learning_rate, Schedule) else {}
-
-    def rate_after(self, steps: Any) -> Any:
-        """The rate of the next step after so many."""
-        return rate_at(self.learning_rate, steps)
-
-    def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
-        """−η_t · g for every leaf."""
-        view, rate = ParameterView(params), self.learning_rate
-        if isinstance(rate, Schedule):
-            rate = operand(self.rate_after(state["t"]))
-            state = {"t": state["t"] + 1}
-        return view.build([None if g is None else -rate * g for g in view.gradients(grads)]), state
 
 
 class trace_momentum(Leafwise):

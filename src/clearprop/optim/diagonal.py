@@ -8,10 +8,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor
-from clearprop.optim.basic_transforms import MASKS, Mask, add_weight_decay, scale_by_learning_rate
+from clearprop.optim.basic_transforms import MASKS, Mask, add_weight_decay
 from clearprop.optim.hyperparameters import COUNT, FRACTION, NOT_NEGATIVE, POSITIVE, hyper
 from clearprop.optim.schedules import Schedule
-from clearprop.optim.transform import Composed, ParameterView, Transform, kept_square, operand, scalar_like
+from clearprop.optim.transform import (
+    Composed,
+    ParameterView,
+    Transform,
+    kept_square,
+    operand,
+    scalar_like,
+    scale_by_learning_rate,
+)
 from clearprop.optim.update_arguments import require_argument
 from clearprop.program.ir import shape_of
 from clearprop.program.types import type_of

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from clearprop.optim.adaptive import adam_variant, scale_by_adagrad, scale_by_lion, scale_by_rms, scale_by_rprop
-from clearprop.optim.basic_transforms import MASKS, Mask, add_weight_decay, scale_by_learning_rate, trace_momentum
+from clearprop.optim.basic_transforms import MASKS, Mask, add_weight_decay, trace_momentum
 from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, SHARE, hyper
 from clearprop.optim.schedules import Schedule
-from clearprop.optim.transform import Composed, Transform
+from clearprop.optim.transform import Composed, Transform, scale_by_learning_rate
 
 
 class sgd(Composed):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from clearprop.optim.adaptive import scale_by_nadam, scale_by_radam
-from clearprop.optim.basic_transforms import add_weight_decay, scale_by_learning_rate
+from clearprop.optim.basic_transforms import add_weight_decay
 from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, POSITIVE, hyper
 from clearprop.optim.schedules import Schedule
-from clearprop.optim.transform import Composed, Leafwise, Transform, kept_square
+from clearprop.optim.transform import Composed, Leafwise, Transform, kept_square, scale_by_learning_rate
 from clearprop.rules.elementwise import abs, maximum, sqrt, square
 
 

@@ -8,11 +8,18 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor
-from clearprop.optim.basic_transforms import scale_by_learning_rate
 from clearprop.optim.hyperparameters import COUNT, NOT_NEGATIVE, hyper
 from clearprop.optim.lengths import inner_product, length_of
 from clearprop.optim.schedules import Schedule
-from clearprop.optim.transform import Composed, ParameterView, Transform, operand, result, scalar_like
+from clearprop.optim.transform import (
+    Composed,
+    ParameterView,
+    Transform,
+    operand,
+    result,
+    scalar_like,
+    scale_by_learning_rate,
+)
 from clearprop.program.ir import shape_of
 from clearprop.rules.elementwise import minimum, where
 from clearprop.rules.joining import concat

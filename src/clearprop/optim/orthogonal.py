@@ -7,12 +7,12 @@ from typing import Any
 
 from clearprop.errors import ArgumentError, user_line
 from clearprop.optim.adaptive import scale_by_adam
-from clearprop.optim.basic_transforms import add_weight_decay, scale_by_learning_rate
+from clearprop.optim.basic_transforms import add_weight_decay
 from clearprop.optim.hyperparameters import COUNT, FRACTION, NOT_NEGATIVE, Choices, hyper
 from clearprop.optim.lengths import unit_lengths
 from clearprop.optim.parameter_groups import masked
 from clearprop.optim.schedules import Schedule
-from clearprop.optim.transform import Composed, Leafwise, Transform
+from clearprop.optim.transform import Composed, Leafwise, Transform, scale_by_learning_rate
 from clearprop.program.ir import shape_of
 from clearprop.rules.elementwise import maximum
 from clearprop.rules.linear import matmul

@@ -12,7 +12,8 @@ from clearprop.arrays import Tensor
 from clearprop.autodiff.trees import flatten, is_array, unflatten
 from clearprop.errors import ArgumentError, ClearpropError, ShapeError, checked_call, user_line
 from clearprop.nn.structure import is_trained, layout
-from clearprop.optim.hyperparameters import Configured
+from clearprop.optim.hyperparameters import NOT_NEGATIVE, Configured, hyper
+from clearprop.optim.schedules import Schedule, rate_at
 from clearprop.program.ir import Var
 from clearprop.program.operands import admit_real
 from clearprop.program.types import type_of
@@ -378,3 +379,33 @@ def _add_update(given: Any, p: Any, update: Any) -> Any:
         return given.updated(update)
     new, dtype = add(p, update), type_of(raw(p)).dtype
     return result(new if type_of(raw(new)).dtype == dtype else astype(new, dtype=dtype))
+
+
+class scale_by_learning_rate(Transform):
+    """The update u = −η_t · g, with η a number or a schedule of the step number t = 0, 1, ….
+
+    learning_rate  η, a number of at least 0 or a schedule such as `cl.optim.cosine()`
+
+    >>> import clearprop as cl
+    >>> link, p = cl.optim.scale_by_learning_rate(0.1), cl.tensor(1.0)
+    >>> link.update(cl.tensor(3.0), link.init(p), p)[0]
+    Tensor(-0.3)
+    """
+
+    learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE, kind=Schedule)
+
+    def init(self, params: Any) -> dict[str, Any]:
+        """The step number, if there is a schedule."""
+        return {"t": Tensor(np.int64(0))} if isinstance(self.learning_rate, Schedule) else {}
+
+    def rate_after(self, steps: Any) -> Any:
+        """The rate of the next step after so many."""
+        return rate_at(self.learning_rate, steps)
+
+    def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
+        """−η_t · g for every leaf."""
+        view, rate = ParameterView(params), self.learning_rate
+        if isinstance(rate, Schedule):
+            rate = operand(self.rate_after(state["t"]))
+            state = {"t": state["t"] + 1}
+        return view.build([None if g is None else -rate * g for g in view.gradients(grads)]), state

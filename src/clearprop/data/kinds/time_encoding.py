@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import INDICATOR_SHARE
-from clearprop.data.columns import Chunks, Column, Findings, Locator, as_category, count_far, summarise
+from clearprop.data.columns import Column, Findings, Locator, as_category
 from clearprop.data.kinds.time_forms import DAY
 from clearprop.data.kinds.times import ORDERS, as_time, parts_of, require_zone_as_trained, time_text, year_of
+from clearprop.data.summaries import Chunks, count_far, summarise
 
 PERIODS = ("year", "week", "day")
 """The periods in which the place of a time may be a feature."""

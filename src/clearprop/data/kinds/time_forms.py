@@ -156,11 +156,16 @@ def by_form(texts: Sequence[str]) -> Iterator[tuple[str, NDArray[np.intp], NDArr
     for size in np.unique(sizes[sizes > 0]).tolist():
         rows = np.flatnonzero(sizes == size)
         table = flat.reshape(-1, size) if len(rows) == len(texts) else flat[starts[rows][:, None] + np.arange(size)]
-        plain = np.where((table >= _ZERO) & (table <= _NINE), np.uint8(_ZERO), table)
-        keys = plain.view(f"S{size}")[:, 0]
-        for chosen in _equal_places(keys):
-            form = plain[chosen[0]].tobytes().decode()
-            yield (form, rows, table) if len(chosen) == len(rows) else (form, rows[chosen], table[chosen])
+        for form, chosen, bytes_of_form in forms_in(table):
+            yield form, rows[chosen], bytes_of_form
+
+
+def forms_in(table: NDArray[np.uint8]) -> Iterator[tuple[str, NDArray[np.intp], NDArray[np.uint8]]]:
+    """Texts of one length by their bytes, `(rows, bytes)`, divided by form: see `by_form`."""
+    plain = np.where((table >= _ZERO) & (table <= _NINE), np.uint8(_ZERO), table)
+    for chosen in _equal_places(plain.view(f"S{table.shape[1]}")[:, 0]):
+        form = plain[chosen[0]].tobytes().decode()
+        yield form, chosen, table if len(chosen) == len(table) else table[chosen]
 
 
 def _equal_places(keys: NDArray[np.bytes_]) -> list[NDArray[np.intp]]:

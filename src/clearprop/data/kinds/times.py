@@ -10,8 +10,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.columns import CHUNK, Column, Locator, as_category
-from clearprop.data.kinds.time_forms import DAY, LONGEST_TIME, FormTexts, by_form, form_of
+from clearprop.data.columns import Column, Levels, Locator, TextBytes, as_category
+from clearprop.data.kinds.time_forms import DAY, LONGEST_TIME, FormTexts, by_form, form_of, forms_in
+from clearprop.data.summaries import CHUNK
 from clearprop.errors import DataError
 
 DayOrder = Literal["day-first", "month-first", "year-first"]
@@ -86,48 +87,54 @@ class ColumnTimes:
 
 
 def read_times(
-    texts: Sequence[str | None] | NDArray[Any], asked: bool = False, orders: Sequence[str] = ORDERS
+    texts: Sequence[str | None] | NDArray[Any] | Column, asked: bool = False, orders: Sequence[str] = ORDERS
 ) -> ColumnTimes:
     """Texts as times in UTC, where they name a zone; those of day without a date are those of 1970-01-01.
 
-    What digits alone or long texts are among shows no times, unless it is `asked` to.
+    Those of a column are read as it has them: few that are different each once.  What digits alone or long texts are
+    among shows no times, unless it is `asked` to.
 
     >>> read_times(["1970-01-02", "02/01/1970 06:00", None]).seconds["day-first"].tolist()
     [86400.0, 108000.0, nan]
     """
-    values = np.asarray(texts, dtype=object)
-    if len(values) > _SOME and len(set(values[:_SOME].tolist())) < _SOME // 4:
-        return _read_levels(values, asked, orders)
+    # In the order of cost: what is known of the texts, then a look whether few are different, then each by its form.
+    known = texts.coded if isinstance(texts, Column) else None
+    values = np.asarray(as_category(texts).values if isinstance(texts, Column) else texts, dtype=object)
+    if isinstance(known, Levels):
+        return _read_levels(known.in_order(), asked, orders)
+    if known is None and len(values) > _SOME and len(set(values[:_SOME].tolist())) < _SOME // 4:
+        return _read_levels(Levels.of(values), asked, orders)
     reading = _Reading(len(values), orders)
     for first in range(0, len(values), CHUNK):
-        part = values[first : first + CHUNK]
-        present = _present(part)
-        there = list(map(str.strip, part[present].tolist()))
-        rows = first + np.flatnonzero(present)
-        if not asked and max(map(len, there), default=0) > LONGEST_TIME and any(map(_LONG.search, there)):
-            return ColumnTimes(reading.seconds, TimeEvidence(times=False), reading.zoned)
-        for text, chosen, table in by_form(there):
+        some = slice(first, first + CHUNK)
+        if isinstance(known, TextBytes):
+            rows, forms = first + np.arange(len(known.table[some])), forms_in(known.table[some])
+        else:
+            rows = first + np.flatnonzero(_present(values[some]))
+            there = list(map(str.strip, values[rows].tolist()))
+            if not asked and max(map(len, there), default=0) > LONGEST_TIME and any(map(_LONG.search, there)):
+                return ColumnTimes(reading.seconds, TimeEvidence(times=False), reading.zoned)
+            forms = by_form(there)
+        for text, chosen, table in forms:
             if not asked and text.isdecimal():
                 return ColumnTimes(reading.seconds, TimeEvidence(times=False), reading.zoned)
             form = form_of(text)
             if form is not None:
                 reading.add(FormTexts(form, table), rows[chosen], table)
-        reading.texts += len(there)
+        reading.texts += len(rows)
     return ColumnTimes(reading.seconds, reading.evidence(), reading.zoned)
 
 
-def _read_levels(values: NDArray[Any], asked: bool, orders: Sequence[str]) -> ColumnTimes:
+def _read_levels(levels: Levels, asked: bool, orders: Sequence[str]) -> ColumnTimes:
     """Texts of which few are different, each read once."""
-    items = values.tolist()
-    places = {text: place for place, text in enumerate(dict.fromkeys(items))}
-    codes = np.fromiter(map(places.__getitem__, items), np.intp, len(items))
-    found = read_times(np.array([*places], dtype=object), asked, orders)
-    read = {id(seconds): seconds[codes] for seconds in found.seconds.values()}
-    seconds = {order: read[id(seconds)] for order, seconds in found.seconds.items()}
-    texts = int(_present(values).sum()) if found.evidence.texts else 0
-    fits = max(int((~np.isnan(some)).sum()) for some in read.values()) if texts else 0
-    zoned = found.zoned[codes]
+    found = read_times(levels.different, asked, orders)
+    read = {id(seconds): seconds for seconds in found.seconds.values()}
+    zoned = found.zoned[levels.places]
+    texts = int(levels.counts[:-1].sum()) if found.evidence.texts else 0
+    fits = max(int(levels.counts[~np.isnan(some)].sum()) for some in read.values()) if texts else 0
     zones = int(zoned.sum()) if texts else 0
+    of_rows = {name: seconds[levels.places] for name, seconds in read.items()}
+    seconds = {order: of_rows[id(seconds)] for order, seconds in found.seconds.items()}
     return ColumnTimes(seconds, replace(found.evidence, texts=texts, fits=fits, zones=zones), zoned)
 
 
@@ -205,7 +212,7 @@ def require_one_order(name: str, evidence: TimeEvidence, source: str) -> DayOrde
     )
 
 
-def seconds_of(texts: NDArray[Any], order: str) -> NDArray[np.float64]:
+def seconds_of(texts: NDArray[Any] | Column, order: str) -> NDArray[np.float64]:
     """What `read_times` gives for one order.
 
     >>> seconds_of(np.array(["1970-01-02", "02/01/1970 06:00", None], dtype=object), "day-first").tolist()
@@ -222,7 +229,7 @@ def as_time(column: Column, order: str, place: Locator, known: ColumnTimes | Non
     if column.kind == "time":
         return column
     texts = as_category(column).values
-    known = known or read_times(texts, asked=True, orders=(order,))
+    known = known or read_times(column, asked=True, orders=(order,))
     values = known.seconds[order]
     strange = np.isnan(values)
     if strange.any() and (strange := strange & _present(texts)).any():
@@ -232,7 +239,7 @@ def as_time(column: Column, order: str, place: Locator, known: ColumnTimes | Non
         present = np.flatnonzero(_present(texts))
         rows = [int(present[known.zoned[present] == zoned][0]) for zoned in (True, False)]
         raise some_zones(column.name, *((str(texts[row]), place(column.name, row)) for row in rows))
-    return replace(column, kind="time", values=values, spelling=None, use=order, zoned=known.evidence.zoned)
+    return replace(column, kind="time", values=values, spelling=None, use=order, zoned=known.evidence.zoned, known=None)
 
 
 def no_time(name: str, text: str, order: str, where: str) -> DataError:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.columns import Column, ColumnKind, Frame, name_list, quantity
+from clearprop.data.columns import Column, ColumnKind, Frame, Levels, TextBytes, name_list, quantity
+from clearprop.data.kinds.time_forms import LONGEST_TIME
 from clearprop.data.readers.dialects import (
     as_usual,
     rows_one_by_one,
@@ -29,7 +30,9 @@ from clearprop.data.readers.dialects import (
 from clearprop.data.readers.formats import (
     LINE_FEED,
     LONGEST_LINE,
+    empty_error,
     long_line_error,
+    quote_error,
     require_columns_in_bounds,
     zeros_error,
 )
@@ -45,7 +48,7 @@ from clearprop.data.readers.plain_text import (
     plain_text,
 )
 from clearprop.data.readers.reading import AS_SHOWN, Reading
-from clearprop.data.readers.text_form import Evidence, NumberForm, TextForm, decide_numbers, find_form
+from clearprop.data.readers.text_form import Evidence, NumberForm, TextForm, decide_numbers, find_form, is_plain
 from clearprop.errors import DataError
 
 if TYPE_CHECKING:
@@ -76,7 +79,7 @@ class Records:
                     names = [f"column {i + 1}" for i in range(len(names))]
                 self.header = _checked_header(names, line, source)
                 return
-        raise _empty_error(source)
+        raise empty_error(source)
 
     def __iter__(self) -> Iterator[int]:
         """The line at which each row starts, to the end of the file."""
@@ -103,7 +106,7 @@ class Records:
                 yield row, start
                 start = reader.line_num + 1
         except csv.Error as problem:
-            raise _quote_error(self.source, start, str(problem)) from None
+            raise quote_error(self.source, start, str(problem)) from None
         except UnicodeDecodeError:
             raise not_text_error(self.source) from None
 
@@ -121,16 +124,6 @@ class Records:
                 self.pieces.append(piece)
                 self.starts.append(self.reader.line_num + 1)
             yield from io.StringIO(piece, newline="")
-
-
-def _quote_error(source: str, line: int, detail: str) -> DataError:
-    return DataError(
-        f"cannot read {source!r}: a quote is out of place",
-        expected='fields in quotes closed before the next separator, quotes in them doubled: "a ""b"" c"',
-        got=detail,
-        where=f"{source}:{line}",
-        try_="close the quote in the record that starts there",
-    )
 
 
 _HEAD = 1 << 18
@@ -311,13 +304,6 @@ def regular_rows(table: CsvFile, records: Records) -> RegularRows | None:
 _OPENING = 1 << 14
 
 
-def is_plain(text: polars.Series) -> bool:
-    """Whether all texts are numbers as programs write them."""
-    import polars as pl
-
-    return text.cast(pl.Float64, strict=False).null_count() == text.null_count()
-
-
 def heading(records: Records) -> str:
     """A line of names for a part of a file."""
     width = len(records.header) + records.form.trailing
@@ -351,16 +337,6 @@ def no_rows_error(header: tuple[str, ...], source: str) -> DataError:
         got=f"the header {name_list(header)}",
         where=source,
         try_="check that the table was written out whole",
-    )
-
-
-def _empty_error(source: str) -> DataError:
-    return DataError(
-        f"{source!r} is empty",
-        expected="a header line and rows below it",
-        got="no text at all",
-        where=source,
-        try_="check that the file was written out whole",
     )
 
 
@@ -444,6 +420,7 @@ class Cells:
         import polars as pl
 
         marks: frozenset[str] = frozenset()
+        known = self.known if kind == "category" or spelled else None
         if kind == "number":
             numbers, plain = self._read or self._no_numbers()
             values, marks = numbers.to_numpy(), frozenset() if plain else marks_of(self.text)
@@ -452,7 +429,7 @@ class Cells:
         else:
             values = self.objects
         spelling = self.objects if spelled and kind != "category" else None
-        return Column(self.name, kind, values, spelling=spelling, marks=marks)
+        return Column(self.name, kind, values, spelling=spelling, marks=marks, known=known)
 
     @cached_property
     def _read(self) -> tuple[polars.Series, bool] | None:
@@ -461,19 +438,41 @@ class Cells:
     def _no_numbers(self) -> NoReturn:
         raise ValueError(f"not all values of {self.name!r} are numbers")
 
-    @cached_property
+    @property
     def objects(self) -> NDArray[Any]:
         """The texts, None where there is none; equal ones share an object where few are different, and cost little."""
+        return self._objects if self.known is None else self.known.texts
+
+    @cached_property
+    def _objects(self) -> NDArray[Any]:
+        texts: NDArray[Any] = self.text.to_numpy()
+        return texts
+
+    @cached_property
+    def known(self) -> Levels | TextBytes | None:
+        """The texts by those that are different, where these are few, or by their bytes, where all have as many."""
         import polars as pl
 
         text = self.text
-        if len(text) <= _SOME or text[:_SOME].n_unique() > _SOME // 2:
-            return text.to_numpy()
-        levels = text.drop_nulls().unique()  # not by pyarrow, which is as large as the memory of a streamed table
-        numbers = pl.Series(range(len(levels)), dtype=pl.Int64)
-        codes = text.replace_strict(levels, numbers, default=len(levels), return_dtype=pl.Int64)
-        chosen: NDArray[Any] = np.array([*levels.to_list(), None], dtype=object)[codes.to_numpy()]
-        return chosen
+        if len(text) <= _SOME:
+            return None
+        if text[:_SOME].n_unique() > _SOME // 2:
+            return self._bytes()
+        different = [level for level in text.unique(maintain_order=True).to_list() if level is not None]
+        # not by pyarrow, which alone is as large as the memory of a streamed table
+        places = text.cast(pl.Enum(different)).to_physical().cast(pl.UInt32)
+        if places.null_count():
+            places = places.fill_null(len(different))
+        return Levels(np.array([*different, None], dtype=object), places.to_numpy())
+
+    def _bytes(self) -> TextBytes | None:
+        sizes = self.text.str.len_bytes()
+        size = sizes[0]
+        if self.text.null_count() or not 0 < size <= LONGEST_TIME or sizes.n_unique() > 1:
+            return None
+        table = np.frombuffer(self.text.str.join("").item().encode(), np.uint8).reshape(-1, size)
+        bare = table.max() < 128 and table[:, [0, -1]].min() > ord(" ")
+        return TextBytes(self._objects, table) if bare else None
 
 
 _SOME = 4096

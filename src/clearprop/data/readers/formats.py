@@ -308,3 +308,25 @@ def require_known_form(start: bytes, source: str) -> None:
                 where=source,
                 try_=remedy,
             )
+
+
+def quote_error(source: str, line: int, detail: str) -> DataError:
+    """The error for a quote that does not fit."""
+    return DataError(
+        f"cannot read {source!r}: a quote is out of place",
+        expected='fields in quotes closed before the next separator, quotes in them doubled: "a ""b"" c"',
+        got=detail,
+        where=f"{source}:{line}",
+        try_="close the quote in the record that starts there",
+    )
+
+
+def empty_error(source: str) -> DataError:
+    """The error for a file without any text."""
+    return DataError(
+        f"{source!r} is empty",
+        expected="a header line and rows below it",
+        got="no text at all",
+        where=source,
+        try_="check that the file was written out whole",
+    )

@@ -346,6 +346,18 @@ def unit_by_marks(marks: Collection[str]) -> str:
     return _SIGNS.get(found[0], found[0]) if len(found) == 1 else ""
 
 
+def is_plain(text: polars.Series) -> bool:
+    """Whether all texts are numbers as programs write them.
+
+    >>> import polars
+    >>> is_plain(polars.Series(["1e3", "-2.5", None])), is_plain(polars.Series(["1,000"]))
+    (True, False)
+    """
+    import polars as pl
+
+    return text.cast(pl.Float64, strict=False).null_count() == text.null_count()
+
+
 @dataclass
 class Evidence:
     """What the columns of numbers in a file show, and an example of each reading that cannot be told apart."""

@@ -112,9 +112,9 @@ class TypedValues:
         return self.column
 
 
-def texts_in(values: Values) -> NDArray[Any]:
+def texts_in(values: Values) -> Column:
     """The values as texts, None where one is missing."""
-    return as_category(values.as_kind("category" if values.fits("category") else values.kind)).values
+    return as_category(values.as_kind("category" if values.fits("category") else values.kind))
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_splits import divide_by
-from clearprop.data.columns import Column, as_category, mean_of
-from clearprop.data.order_statistics import order_statistics
+from clearprop.data.columns import Column, as_category
 from clearprop.data.parts import PARTS, check_parts, small_classes, strange_class
 from clearprop.data.readers.reading import RANDOM, ColumnRequest, Splitting
 from clearprop.data.row_weights import as_weights, no_row_counts
 from clearprop.data.streaming.blocks import RowBlock, UnchangingFile, texts_in
 from clearprop.data.streaming.memory import Budget, size_text
-from clearprop.data.streaming.scan_pass import ScannedTable
+from clearprop.data.streaming.scanned_table import ScannedTable
 from clearprop.data.streaming.scratch import Scratch
 from clearprop.data.streaming.store_pass import ColumnStore
+from clearprop.data.summaries import mean_of, order_statistics
 from clearprop.data.table import TEST, TRAIN, VALIDATION, quotas
 from clearprop.errors import ArgumentError
 
@@ -104,7 +104,7 @@ def read_divider(watched: UnchangingFile, stored: ColumnStore, split: Splitting,
     if split.way != "time":
         goal = found.target.name
         blocks = watched.blocks(budget, ColumnRequest({name, goal}, goal, {name}))
-        texts = [texts_in(block.columns[name])[~block.columns[goal].missing] for block in blocks]
+        texts = [texts_in(block.columns[name]).values[~block.columns[goal].missing] for block in blocks]
         return Column(name, "category", np.concatenate(texts))
     places = {facts.name: k for k, facts in enumerate(stored.columns)}
     if name not in places:

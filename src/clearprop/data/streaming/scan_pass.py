@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from clearprop.data.column_roles import (
     ColumnFacts,
     Dropped,
-    Task,
     choose_target,
     counts_rows,
     decide_task,
@@ -27,6 +26,7 @@ from clearprop.data.columns import (
     ColumnKind,
     Frame,
     Locator,
+    TextBytes,
     are_truths,
     infinite_value,
     is_number,
@@ -57,44 +57,11 @@ from clearprop.data.slips import (
     word_without_place,
     words_among,
 )
-from clearprop.data.streaming.blocks import Mark, RowRange, UnchangingFile, Values, texts_in
+from clearprop.data.streaming.blocks import Mark, UnchangingFile, Values, texts_in
 from clearprop.data.streaming.memory import Budget
-from clearprop.data.streaming.sharers import Sharers, own_part
+from clearprop.data.streaming.scanned_table import ScannedTable
 from clearprop.data.streaming.text_counts import TextLimit, Texts, add_counts, distinct_counts
 from clearprop.data.table import lost_rows, require_features
-
-
-@dataclass(frozen=True)
-class ScannedTable:
-    """What the first pass found: `rows` have a target; `levels` are the texts of each text column, in order.
-
-    `cuts` are where blocks of rows begin in the file, with the number of rows that have a target before them.
-    """
-
-    source: str
-    target: ColumnFacts
-    task: Task
-    features: tuple[ColumnFacts, ...]
-    dropped: tuple[Dropped, ...]
-    rows: int
-    levels: dict[str, tuple[str, ...]]
-    classes: tuple[Any, ...]
-    class_counts: NDArray[np.int64]
-    target_note: str
-    task_note: str
-    lost: tuple[str, ...]
-    cuts: tuple[tuple[Mark | None, int], ...]
-
-    def part_of(self, ranks: Sharers) -> tuple[RowRange | None, int, int]:
-        """What this process reads of the file, and which of the rows with a target these are: from, up to.
-
-        A file that can only be read from its start is read by the first, whole: None.
-        """
-        own, ends = own_part(len(self.cuts), ranks), [*self.cuts, (None, self.rows)]
-        first, last = ends[own.start], ends[own.stop]
-        if any(mark is None for mark, _ in self.cuts) or ranks.size == 1:
-            return None, 0, self.rows if ranks.rank == 0 else 0
-        return (None if first[0] is None else RowRange(first[0], last[0])), first[1], last[1]
 
 
 def scan_columns(
@@ -255,24 +222,29 @@ class _ColumnScan:
         self.boolean = self.boolean and (bool(values.missing.all()) if here else values.fits("boolean"))
         self.time = self.time and values.kind == "time"
         self.zoned = values.as_kind("time").zoned if self.time else None
-        present = int((~values.missing[kept]).sum())
+        missing = values.missing
+        present = int((~missing[kept]).sum())
+
+        def rows(column: Column) -> Column:
+            return column if len(kept) == len(missing) else column.take(kept)
 
         def where(row: int) -> str:
             return place(self.name, int(kept[row]))
 
-        if self.lost is None and not here and len(kept) < len(values.missing) and not self.is_target:
-            row = row_of_text(texts_in(values), np.setdiff1d(np.arange(len(values.missing)), kept))
-            self.lost = None if row is None else (texts_in(values)[row], place(self.name, row))
+        if self.lost is None and not here and len(kept) < len(missing) and not self.is_target:
+            texts = texts_in(values).values
+            row = row_of_text(texts, np.setdiff1d(np.arange(len(missing)), kept))
+            self.lost = None if row is None else (texts[row], place(self.name, row))
         if len(kept) and self.kind != "category":
-            self._add_numbers(values.as_kind(self.kind).take(kept), before, where)
+            self._add_numbers(rows(values.as_kind(self.kind)), before, where)
         if self._may_be_times(here, present):
-            self._add_times(texts_in(values)[kept], where)
+            self._add_times(rows(texts_in(values)), where)
         if len(kept) and values.fits("category"):
             if here and not self.as_text:
                 self.numbers += present
                 self.passed_over = self.passed_over or present > 0
             else:
-                self._add_texts(values.as_kind("category").values[kept], where)
+                self._add_texts(rows(values.as_kind("category")), where)
         self.rows += len(kept)
         self.present += present
 
@@ -293,7 +265,7 @@ class _ColumnScan:
             self.whole = self.whole and bool(np.all(present == np.round(present)))
             self.values = add_counts(self.values, dict(zip(*distinct_counts(present), strict=True)))
             if column.spelling is not None:
-                self.spellings = add_counts(self.spellings, Counter(column.spelling.tolist()))
+                self.spellings = add_counts(self.spellings, column.levels.occurrences)
 
     def _may_be_times(self, numbers: bool, present: int) -> bool:
         """Whether texts are looked at as times: where that is asked for, or nothing yet speaks against it."""
@@ -305,9 +277,9 @@ class _ColumnScan:
             return self.asked in TIMES or not self.asked
         return is_mixed(self.evidence.fits, self.evidence.texts - self.evidence.fits)
 
-    def _add_times(self, texts: NDArray[Any], where: Callable[[int], str]) -> None:
-        asked = self.asked in TIMES
-        times = read_times(texts if asked or may_be_times(texts) else (), asked)
+    def _add_times(self, column: Column, where: Callable[[int], str]) -> None:
+        asked, texts = self.asked in TIMES, column.values
+        times = read_times(column if asked or may_be_times(texts) else (), asked)
         found = times.evidence
         if self.no_time is None and found.fits < found.texts:
             row = int(np.argmax(~times.fits & (texts != None)))  # noqa: E711 - each text
@@ -327,9 +299,12 @@ class _ColumnScan:
             rows = np.flatnonzero(times.fits & (times.zoned == zoned))
             self.clocks |= {zoned: (texts[rows[0]], where(int(rows[0])))} if len(rows) else {}
 
-    def _add_texts(self, values: NDArray[Any], where: Callable[[int], str]) -> None:
+    def _add_texts(self, column: Column, where: Callable[[int], str]) -> None:
         # The first text and the first slip are kept with their places: errors that come at the end show them.
-        counts = Counter(values.tolist())
+        if self._is_time() and isinstance(column.coded, TextBytes):
+            self._pass_over(column.coded, where)
+            return
+        values, counts = column.values, column.levels.in_order().occurrences
         counts.pop(None, None)
         if not counts:
             return
@@ -354,6 +329,19 @@ class _ColumnScan:
             self.passed_over = True
         else:
             self.texts.add(counts)
+
+    def _pass_over(self, known: TextBytes, where: Callable[[int], str]) -> None:
+        """Note of texts that are times, and nearly all different, how many are numbers, and the first that is none."""
+        shown = show_numbers(known.texts.tolist(), known.table)
+        self.passed_over = True
+        self.numbers += int(shown.sum())
+        self.slips += int((~shown).sum())
+        if self.slip is None:
+            row = next((i for i, text in enumerate(known.texts) if not is_number(text)), None)
+            self.slip = None if row is None else (known.texts[row], where(row))
+        if self.stranger is None and not shown.all():
+            row = int(np.argmin(shown))
+            self.stranger, self.on_top = (known.texts[row], where(row)), row == self.rows == 0
 
     # ------------------------------------------------------------------------------------------------------- the end
     def must_recount(self) -> bool:

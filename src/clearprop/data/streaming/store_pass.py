@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import ColumnFacts
-from clearprop.data.columns import TRUTHS, Column, as_boolean
+from clearprop.data.columns import TRUTHS, Column, Levels, as_boolean
 from clearprop.data.kinds.times import seconds_of
 from clearprop.data.readers.reading import ColumnRequest
 from clearprop.data.streaming.blocks import UnchangingFile, Values, texts_in
 from clearprop.data.streaming.memory import Budget
-from clearprop.data.streaming.scan_pass import ScannedTable
+from clearprop.data.streaming.scanned_table import ScannedTable
 from clearprop.data.streaming.scratch import Scratch, require_space
 from clearprop.data.streaming.sharers import ALONE, Sharers
 
@@ -61,14 +60,19 @@ class ColumnStore:
         """Rows of column number k, as they were read."""
         facts, found, values = self.columns[k], self.found, self.values(k, first, last)
         if facts is found.target and found.task == "classification":
-            spelled = isinstance(found.classes[0], str)
-            classes = np.array(found.classes, dtype=object if spelled else np.float64)
-            return Column(facts.name, "category" if spelled else facts.kind, classes[values.astype(np.intp)])
+            if isinstance(found.classes[0], str):
+                return _column_of_levels(facts, found.classes, values)
+            return Column(facts.name, facts.kind, np.array(found.classes, np.float64)[values.astype(np.intp)])
         if facts.kind == "category":
-            levels = np.array([*found.levels[facts.name], None], dtype=object)
-            texts = levels[np.nan_to_num(values, nan=-1).astype(np.intp)]
-            return Column(facts.name, "category", texts, use=facts.use)
+            return _column_of_levels(facts, found.levels[facts.name], values)
         return Column(facts.name, facts.kind, values, use=facts.use)
+
+
+def _column_of_levels(facts: ColumnFacts, texts: Sequence[str], places: NDArray[np.float64]) -> Column:
+    """Texts by their places among the different ones, NaN for none."""
+    rows = np.where(np.isnan(places), len(texts), places).astype(np.int32)
+    levels = Levels(np.array([*texts, None], dtype=object), rows, met=False)
+    return Column(facts.name, "category", levels.texts, use=facts.use, known=levels)
 
 
 def store_columns(watched: UnchangingFile, found: ScannedTable, budget: Budget, ranks: Sharers = ALONE) -> ColumnStore:
@@ -129,16 +133,20 @@ def _stored_values(
     found = _as_facts_say(values, facts)
     if found is None:
         return None
-    column = found.take(kept)
+    column = found if len(kept) == len(found.values) else found.take(kept)
     if codes is None:
         return np.asarray(column.values, dtype=np.float64)
-    keys = column.values if column.spelling is None else column.spelling
+    # Of texts each different one is looked up once, and only those that stand in some row: others may be new.
+    keys = column.values if column.texts is None else column.levels.different
+    used = np.ones(len(keys), np.bool_) if column.texts is None else column.levels.counts > 0
     if facts.kind == "boolean" and column.spelling is not None:
-        codes = {key: code for text, code in codes.items() for key in {text, *_spellings(keys, text)}}
+        codes = {key: code for text, code in codes.items() for key in {text, *_spellings(column.levels.there, text)}}
+    stored = np.full(len(keys), np.nan)
     try:
-        return np.fromiter(map(codes.__getitem__, keys.tolist()), np.float64, len(keys))
+        stored[used] = [codes[key] for key in keys[used].tolist()]
     except KeyError:
         return None
+    return stored if column.texts is None else stored[column.levels.places]
 
 
 def _as_facts_say(values: Values, facts: ColumnFacts) -> Column | None:
@@ -151,13 +159,13 @@ def _as_facts_say(values: Values, facts: ColumnFacts) -> Column | None:
         return None
     texts = texts_in(values)
     if facts.kind == "boolean":
-        fit = all(text is None or text.lower() in TRUTHS for text in set(texts.tolist()))
-        return as_boolean(Column(facts.name, "category", texts), lambda *_: "") if fit else None
+        fit = all(text.lower() in TRUTHS for text in texts.levels.there)
+        return as_boolean(texts, lambda *_: "") if fit else None
     seconds = seconds_of(texts, facts.use)
-    fit = not np.isnan(seconds[texts != None]).any()  # noqa: E711 - each text
+    fit = not np.isnan(seconds[~texts.missing]).any()
     return Column(facts.name, "time", seconds, zoned=facts.zoned) if fit else None
 
 
-def _spellings(keys: NDArray[Any], text: object) -> set[str]:
+def _spellings(keys: Collection[str], text: object) -> set[str]:
     """The ways in which a truth value is written."""
-    return {key for key in set(keys.tolist()) if key.lower() == str(text).lower()}
+    return {key for key in keys if key.lower() == str(text).lower()}

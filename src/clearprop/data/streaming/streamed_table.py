@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import ColumnFacts
-from clearprop.data.columns import Chunks, Numbers, summarise
 from clearprop.data.encodings import Encoding, fit_classes, fit_number, fit_number_target, fit_texts
 from clearprop.data.joint_target import Target
 from clearprop.data.kinds.time_encoding import fit_time
@@ -27,6 +26,7 @@ from clearprop.data.streaming.scan_pass import scan_columns
 from clearprop.data.streaming.scratch import require_space
 from clearprop.data.streaming.sharers import ALONE, Sharers, own_part
 from clearprop.data.streaming.store_pass import ColumnStore, store_columns
+from clearprop.data.summaries import Chunks, Numbers, summarise
 from clearprop.data.table import TRAIN, Table, transform_for
 from clearprop.data.target_transforms import log_transform
 from clearprop.errors import ArgumentError, DataError
