@@ -65,6 +65,7 @@ LEAVES: dict[str, Callable[..., Any]] = {
     "isnan": lambda x: sp.false,  # symbols are numbers
     "astype": lambda x: x,  # of a number: symbols are exact in every dtype
     "nan_or_zero": lambda x: sp.Integer(0),  # symbols are numbers
+    "zero_or_nan": lambda x: sp.Integer(0),
 }
 
 CONSTANTS = {

@@ -247,7 +247,7 @@ def test_reduced(name):
 
 def test_every_elementwise_primitive_is_in_a_table():
     elsewhere = {"where", "clip", "astype", "logical_and", "logical_or", "logical_not", "isnan", "isfinite",
-                 "nan_or_zero", "uniform_float32", "uniform_float64", "normal_quantile",
+                 "nan_or_zero", "zero_or_nan", "uniform_float32", "uniform_float64", "normal_quantile",
                  "open_uniform", "exact_log", "gamma_slope", "gammainc_slope", "betainc_slope",
                  "von_mises_slope", "wald_number",
                  "signbit", "isinf", "lerp", "gcd", "lcm", "polygamma", "gammainc", "gammaincc", "beta", "betainc",

@@ -107,7 +107,7 @@ def with_nan_told(expression: Expression) -> Expression:
     if not isinstance(expression, Call):
         return expression
     inside = tuple(map(with_nan_told, expression.operands))
-    if expression.function is not REGISTRY["nan_or_zero"]:
+    if expression.function not in (REGISTRY["nan_or_zero"], REGISTRY["zero_or_nan"]):
         return Call(expression.function, inside, expression.params)
     return Call(REGISTRY["where"], (Call(REGISTRY["isnan"], inside), *inside, Number(0)))
 

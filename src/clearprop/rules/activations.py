@@ -11,7 +11,7 @@ from typing import Any
 from clearprop.primitives import composite
 from clearprop.program.types import Value
 from clearprop.rules import eager
-from clearprop.rules.arithmetic import nan_or_zero
+from clearprop.rules.arithmetic import zero_or_nan
 from clearprop.rules.comparison import logical_not, logical_or
 from clearprop.rules.elementwise import abs, erf, exp, expm1, log1p, maximum, minimum, where
 from clearprop.rules.trigonometric import tanh
@@ -45,7 +45,7 @@ def softplus(x: Value, /) -> Any:
 
 @composite(
     "elementwise", eager=eager.rectify, dtype="float", tex=r"\max(0, {x})", kink=lambda x: x,
-    d_x=lambda g, y: where(y > 0, g, nan_or_zero(y)),
+    d_x=lambda g, y: where(y > 0, g, zero_or_nan(y)),
     chosen_x=lambda y: logical_not(y <= 0),
 )  # fmt: skip
 def relu(x: Value, /) -> Any:
@@ -79,7 +79,7 @@ def leaky_relu(x: Value, /, *, slope: Value = 0.01) -> Any:
 
 @composite(
     "elementwise", dtype="float", tex=r"\min(\max(0, {x}), 6)", kink=lambda x: x * (x - 6.0),
-    d_x=lambda g, y: where(y > 0, where(y < 6, g, 0.0), nan_or_zero(y)),
+    d_x=lambda g, y: where(y > 0, where(y < 6, g, 0.0), zero_or_nan(y)),
     chosen_x=lambda y: logical_not(logical_or(y <= 0, y >= 6)),
 )  # fmt: skip
 def relu6(x: Value, /) -> Any:

@@ -12,11 +12,21 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from clearprop.primitives import HELPERS, Zero, composite, primitive
+from clearprop.program.ir import Var
 from clearprop.program.operands import complex_error
 from clearprop.program.types import FLOAT64, DType, Type, Value, is_complex, is_floating, type_of
 from clearprop.program.values import RECORDING, raw
 from clearprop.rules import eager
-from clearprop.rules.comparison import equal, isnan, logical_and, logical_not, logical_or, nan_or_zero_, where
+from clearprop.rules.comparison import (
+    equal,
+    isnan,
+    logical_and,
+    logical_not,
+    logical_or,
+    nan_or_zero_,
+    where,
+    zero_or_nan_,
+)
 from clearprop.rules.on_demand import late_function
 
 _CONSTANT = Zero("piecewise constant: its derivative is 0 wherever it has one")
@@ -43,6 +53,12 @@ def nan_or_zero(x: Value) -> Any:
         return x if x != x else 0.0
     dtype = type_of(raw(x)).dtype
     return nan_or_zero_(x, dtype=dtype) if is_floating(dtype) else 0.0
+
+
+def zero_or_nan(y: Value) -> Any:
+    """`nan_or_zero` of what is 0 or NaN wherever it is asked for: in a program y itself, which costs nothing."""
+    traced = raw(y)
+    return zero_or_nan_(y) if isinstance(traced, Var) and is_floating(traced.dtype) else nan_or_zero(y)
 
 
 @primitive(

@@ -208,3 +208,15 @@ def where(condition: Value, a: Value, b: Value, /) -> Any:
 )
 def nan_or_zero_(x: Value, /, *, dtype: DTypeLike) -> Any:
     """0, and NaN where x is NaN: what a closed gate passes on, so that no NaN that was chosen is hidden."""
+
+
+@primitive(
+    "elementwise",
+    on_complex="differentiated",
+    numpy="{x}",
+    tex="0",
+    public=False,
+    d_x=Zero("a closed gate passes nothing on"),
+)
+def zero_or_nan_(x: Value, /) -> Any:
+    """x, which is known to be 0 or NaN where a gate is closed: `nan_or_zero` of it without a comparison."""

@@ -189,7 +189,7 @@ def split_texts(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
                 expected="NAME=VALUES: lo..hi, lo..hi:log, lo..hi:int, or values with ; between them",
                 got=repr(text),
                 where=WHERE,
-                try_=f"--set {name.strip() or 'lr'}=1e-4..1e-1:log",
+                try_="--set lr=1e-4..1e-1:log for an interval, --set hidden='32,32;64,64' for values",
             )
         yield name.strip(), values.strip()
 

@@ -77,14 +77,14 @@ def nest7_divide(lo, hi, v17, size, v19):
 
 
 @njit(**KERNEL)
-def nest10_greater_nan_or_zero_where_sum(lo, hi, h1, s, h1_bar, h0_bar, model_layers_0_bias_bar, m):
+def nest10_greater_zero_or_nan_where_sum(lo, hi, h1, s, h1_bar, h0_bar, model_layers_0_bias_bar, m):
     for z in range(m):
         model_layers_0_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
         for j in range(m):
             t29 = h1[o + j] > f32(0)
-            t30 = (h1[o + j] if h1[o + j] != h1[o + j] else f32(0))
+            t30 = h1[o + j]
             h0_bar_j = (h1_bar[o + j] if t29 else t30)
             model_layers_0_bias_bar[j] = accumulate(model_layers_0_bias_bar[j], h0_bar_j)
             h0_bar[o + j] = h0_bar_j
@@ -227,7 +227,7 @@ def step(
     nest7_divide(0, 1, v17, n3, v19)
     gemm(h2_bar, model_layers_2_weight.T, out=h1_bar)
     gemm(h1.T, h2_bar, out=model_layers_2_weight_bar)
-    nest10_greater_nan_or_zero_where_sum(0, n3, h1, n1, h1_bar, h0_bar, model_layers_0_bias_bar, n1)
+    nest10_greater_zero_or_nan_where_sum(0, n3, h1, n1, h1_bar, h0_bar, model_layers_0_bias_bar, n1)
     gemm(x.T, h0_bar, out=model_layers_0_weight_bar)
     nest12_multiply_add_square_divide_sqrt_less(
         0, n0 * n1, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight,

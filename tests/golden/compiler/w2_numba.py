@@ -87,28 +87,28 @@ def nest9_divide(lo, hi, v18, size, v20):
 
 
 @njit(**KERNEL)
-def nest12_greater_nan_or_zero_where_sum(lo, hi, h3, s, h3_bar, h2_bar, model_layers_2_bias_bar, m):
+def nest12_greater_zero_or_nan_where_sum(lo, hi, h3, s, h3_bar, h2_bar, model_layers_2_bias_bar, m):
     for z in range(m):
         model_layers_2_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
         for j in range(m):
             t30 = h3[o + j] > f32(0)
-            t31 = (h3[o + j] if h3[o + j] != h3[o + j] else f32(0))
+            t31 = h3[o + j]
             h2_bar_j = (h3_bar[o + j] if t30 else t31)
             model_layers_2_bias_bar[j] = accumulate(model_layers_2_bias_bar[j], h2_bar_j)
             h2_bar[o + j] = h2_bar_j
 
 
 @njit(**KERNEL)
-def nest15_greater_nan_or_zero_where_sum(lo, hi, h1, s, h1_bar, h0_bar, model_layers_0_bias_bar, m):
+def nest15_greater_zero_or_nan_where_sum(lo, hi, h1, s, h1_bar, h0_bar, model_layers_0_bias_bar, m):
     for z in range(m):
         model_layers_0_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
         for j in range(m):
             t34 = h1[o + j] > f32(0)
-            t35 = (h1[o + j] if h1[o + j] != h1[o + j] else f32(0))
+            t35 = h1[o + j]
             h0_bar_j = (h1_bar[o + j] if t34 else t35)
             model_layers_0_bias_bar[j] = accumulate(model_layers_0_bias_bar[j], h0_bar_j)
             h0_bar[o + j] = h0_bar_j
@@ -314,10 +314,10 @@ def step(
     nest9_divide(0, 1, v18, n4, v20)
     gemm(h4_bar, model_layers_4_weight.T, out=h3_bar)
     gemm(h3.T, h4_bar, out=model_layers_4_weight_bar)
-    nest12_greater_nan_or_zero_where_sum(0, n4, h3, n2, h3_bar, h2_bar, model_layers_2_bias_bar, n2)
+    nest12_greater_zero_or_nan_where_sum(0, n4, h3, n2, h3_bar, h2_bar, model_layers_2_bias_bar, n2)
     gemm(h2_bar, model_layers_2_weight.T, out=h1_bar)
     gemm(h1.T, h2_bar, out=model_layers_2_weight_bar)
-    nest15_greater_nan_or_zero_where_sum(0, n4, h1, n1, h1_bar, h0_bar, model_layers_0_bias_bar, n1)
+    nest15_greater_zero_or_nan_where_sum(0, n4, h1, n1, h1_bar, h0_bar, model_layers_0_bias_bar, n1)
     gemm(x.T, h0_bar, out=model_layers_0_weight_bar)
     nest17_multiply_add_square_divide_sqrt_less(
         0, n0 * n1, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight,

@@ -7,7 +7,7 @@ from typing import Any
 from clearprop.primitives import composite
 from clearprop.program.types import Value
 from clearprop.rules.activations import relu6, sigmoid, softplus
-from clearprop.rules.arithmetic import nan_or_zero
+from clearprop.rules.arithmetic import nan_or_zero, zero_or_nan
 from clearprop.rules.elementwise import clip, logical_and, logical_not, where
 from clearprop.rules.trigonometric import tanh
 
@@ -49,7 +49,7 @@ def hard_tanh(x: Value, /) -> Any:
 
 @composite(
     "elementwise", dtype="float", tex=r"\operatorname{{clip}}({x} + 3, 0, 6) / 6", kink=lambda x: x * x - 9.0,
-    d_x=lambda g, y: where(y > 0, where(y < 1, g / 6, 0.0), nan_or_zero(y)),
+    d_x=lambda g, y: where(y > 0, where(y < 1, g / 6, 0.0), zero_or_nan(y)),
     chosen_x=lambda y: logical_and(logical_not(y <= 0), logical_not(y >= 1)),
 )  # fmt: skip
 def hard_sigmoid(x: Value, /) -> Any:
