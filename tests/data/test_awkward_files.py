@@ -177,7 +177,7 @@ READ = {
         "\n".join(["a,b,cls", *(f"{A[k]},{k % 7},{('Yes', 'yes', 'no')[k * 5 % 3]}" for k in range(N))]),
         {},
         {"kind": "number"},
-        "differ in capital letters alone",
+        "classes that look alike are told apart: 'Yes', 'yes'",
     ),
     "a total of words": (
         table(lambda k: f"town {k % 5}") + "Total,9,182.3\n",

@@ -231,9 +231,11 @@ def time_question(order, zoned):
     return checked_model(builder.graph, infos[:1], infos[1:]), {"when": texts[:, None]}, wanted
 
 
-@pytest.mark.parametrize(
-    ("order", "zoned"), [*((order, None) for order in ORDERS), (ORDERS[0], True), (ORDERS[1], False)]
-)
+QUESTIONS = [*((order, None) for order in ORDERS), (ORDERS[0], True), (ORDERS[1], False)]
+"""Orders of day and month, and whether the run learned times with a zone, without one, or no times at all."""
+
+
+@pytest.mark.parametrize(("order", "zoned"), QUESTIONS)
 def test_times_are_read_as_the_files_are(order, zoned):
     model, given, wanted = time_question(order, zoned)
     assert 0.2 < np.isnan(wanted).mean() < (1 if zoned else 0.8)

@@ -10,7 +10,6 @@ import pytest
 
 import clearprop as cl
 from benchmarks.peers import provide
-from clearprop.data.kinds.times import ORDERS
 from clearprop.exporting.onnx import elementwise, network_model, run_model
 from clearprop.primitives import REGISTRY
 from clearprop.rules.on_demand.convolution import conv_input
@@ -25,7 +24,7 @@ from tests.exporting.test_onnx_operations import (
     model_of,
     numbers,
 )
-from tests.exporting.test_onnx_runs import NETWORKS, PENGUINS, time_question
+from tests.exporting.test_onnx_runs import NETWORKS, PENGUINS, QUESTIONS, time_question
 
 pytestmark = pytest.mark.verify
 
@@ -115,10 +114,10 @@ def test_tables_from_raw_columns(question, tmp_path_factory):
     model, table = run_model(run), list(csv.reader(PENGUINS.read_text().splitlines()))
     given = feeds(model, by_column(table[0], table[1:]))
     question.add("penguins", model, given, run.predict("penguins"), run.probabilities("penguins"))
-    for order in ORDERS:
-        question.add(f"times, {order}", *time_question(order))
+    for order, zoned in QUESTIONS:
+        question.add(f"times, {order}, {zoned}", *time_question(order, zoned))
     told = question.answers()
-    assert len(told) == 6 + len(ORDERS)
+    assert len(told) == 6 + len(QUESTIONS)
     require_close(told)
 
 
