@@ -56,7 +56,7 @@ def nan_or_zero(x: Value) -> Any:
 
 
 def zero_or_nan(y: Value) -> Any:
-    """`nan_or_zero` of what is 0 or NaN wherever it is asked for: in a program y itself, which costs nothing."""
+    """`nan_or_zero` of what is 0 or NaN wherever it is asked for: in a kernel y itself, which costs nothing."""
     traced = raw(y)
     return zero_or_nan_(y) if isinstance(traced, Var) and is_floating(traced.dtype) else nan_or_zero(y)
 

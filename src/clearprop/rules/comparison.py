@@ -213,10 +213,11 @@ def nan_or_zero_(x: Value, /, *, dtype: DTypeLike) -> Any:
 @primitive(
     "elementwise",
     on_complex="differentiated",
-    numpy="{x}",
+    numpy="np.where(np.isnan({x}), {x}, 0.0)",
+    numba="{x}",
     tex="0",
     public=False,
     d_x=Zero("a closed gate passes nothing on"),
 )
 def zero_or_nan_(x: Value, /) -> Any:
-    """x, which is known to be 0 or NaN where a gate is closed: `nan_or_zero` of it without a comparison."""
+    """`nan_or_zero` of what is known to be 0 or NaN where a gate is closed: kernels take it as it is."""

@@ -29,7 +29,8 @@ def step(
     model_layers_2_bias_bar = np.sum(h2_bar, axis=-2)         # f32[n2]   ∂add   sum(h2_bar)
     h1_bar = h2_bar @ model_layers_2_weight.T                 # f32[n3,n1]   ∂matmul
     model_layers_2_weight_bar = h1.T @ h2_bar                 # f32[n1,n2]   ∂matmul
-    h0_bar = np.where(h1 > 0, h1_bar, h1)             # f32[n3,n1]   ∂relu   h1_bar if h1 > 0 else 0
+    # f32[n3,n1]   ∂relu   h1_bar if h1 > 0 else 0
+    h0_bar = np.where(h1 > 0, h1_bar, np.where(np.isnan(h1), h1, 0.0))
     model_layers_0_bias_bar = np.sum(h0_bar, axis=-2)         # f32[n1]   ∂add   sum(h0_bar)
     model_layers_0_weight_bar = x.T @ h0_bar                  # f32[n0,n1]   ∂matmul
     new_state_0_t = state_0_t + 1                             # i64
