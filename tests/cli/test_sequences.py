@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import clearprop as cl
+from clearprop.data.training_data import from_source
 
 pytestmark = pytest.mark.usefixtures("eager")
 QUICK = ("--hidden", "4", "--epochs", "2")
@@ -58,6 +59,40 @@ def test_numbers_are_learned_of_sequences_of_one_length(command):
     assert [type(layer).__name__ for layer in run.model.layers] == ["Unflatten", "BatchNorm", "GRU", "GRU", "Dense"]
     assert run.predict(x).shape == (60,)
     assert cl.fit("lstm", "s.npz", epochs=1).predict(x).shape == (60,)
+
+
+def test_what_fills_sequences_up_enters_no_scale(tmp_path, monkeypatch):
+    """Mean and deviation are those of the steps of the training part that are there."""
+    monkeypatch.chdir(tmp_path)
+    x, y, lengths = sequences()
+    np.savez("s.npz", x=1000 + x, y=y, lengths=lengths)
+    data = from_source("s.npz", None, "auto", 0.2, 0.2, 0)
+    rows = data.rows["training"].numbers
+    known = (1000 + x[rows])[np.arange(STEPS) < lengths[rows, None]]
+    numbers = [c for c in data.preprocessing.columns if c.shared]
+    assert len(numbers) == 2 * STEPS
+    for column in numbers:
+        assert column.centre == pytest.approx(known.mean(), rel=1e-12)
+        assert column.scale == pytest.approx(known.std(), rel=1e-9)
+    there = data.train[0].reshape(len(rows), STEPS, 3)[..., 2] > 0.5
+    assert (there == (np.arange(STEPS) < lengths[rows, None])).all()
+
+
+def test_many_columns_that_differ_are_one_line(command):
+    x, y, _ = sequences()
+    np.savez("s.npz", x=x, y=y)
+    assert command("train", "s.npz", "--epochs", "1", "--out", "run").code == 0
+    x[:3] = np.nan
+    x[3:5] = 1e6
+    np.savez("other.npz", x=x)
+    told = command("predict", "run", "other.npz").err
+    assert "missing values filled in: x[0, 0] (3), x[0, 1] (3), x[1, 0] (3)" in told  # few are all named
+    np.savez("s.npz", x=np.tile(x[5:], (1, 3, 1)), y=y[5:])
+    assert command("train", "s.npz", "--epochs", "1", "--out", "long").code == 0
+    np.savez("other.npz", x=np.tile(x, (1, 3, 1)))
+    told = command("predict", "long", "other.npz").err
+    assert "missing values filled in: 90 in 30 columns, such as x[0, 0] (3), x[0, 1] (3)" in told
+    assert "numbers far outside the range of training: 60 in 30 columns, such as x[0, 0] (2), x[0, 1] (2)" in told
 
 
 X, Y, LENGTHS = sequences(20)

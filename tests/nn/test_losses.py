@@ -6,7 +6,7 @@ from sklearn.metrics import mean_pinball_loss, mean_tweedie_deviance
 
 import clearprop as cl
 from clearprop import nn
-from clearprop.nn import further_losses
+from clearprop.nn import further_losses, loss_text
 from clearprop.program.ir import trace
 from clearprop.program.types import type_of
 
@@ -171,6 +171,13 @@ def test_every_loss_without_a_name_says_how_it_is_given(name):
         with pytest.raises(cl.errors.ArgumentError, match=f"{name} is no loss by name") as caught:
             nn.loss_named(text)
         assert f"cl.nn.{name}" in caught.value.try_
+
+
+@pytest.mark.parametrize("name", loss_text.ALSO_CALLED)
+def test_what_others_call_a_loss_says_how_it_is_given(name):
+    with pytest.raises(cl.errors.ArgumentError, match=f"{name} is no loss by name") as caught:
+        nn.loss_named(name)
+    assert f"cl.nn.{loss_text.ALSO_CALLED[name]}" in caught.value.try_
 
 
 @pytest.mark.parametrize("quantile", [0.1, 0.5, 0.9])

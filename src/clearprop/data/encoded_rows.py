@@ -36,12 +36,8 @@ class EncodingReport:
         for name, counts in self.unseen.items():
             shown = name_list([f"{value!r} ({quantity(n, 'row')})" for value, n in counts.items()], 6)
             lines.append(f"column {name!r}: no feature for {shown}; encoded as none of the known levels")
-        if self.missing:
-            shown = name_list([f"{name} ({n})" for name, n in self.missing.items()])
-            lines.append(f"missing values filled in: {shown}")
-        if self.far:
-            shown = name_list([f"{name} ({n})" for name, n in self.far.items()])
-            lines.append(f"numbers far outside the range of training: {shown}")
+        lines += [f"missing values filled in: {_counts(self.missing)}"] if self.missing else []
+        lines += [f"numbers far outside the range of training: {_counts(self.far)}"] if self.far else []
         if self.left_out:
             lines.append(f"{quantity(self.left_out, 'row')} left out: no value in the target")
         if self.lost:
@@ -49,6 +45,18 @@ class EncodingReport:
                 f"{quantity(self.lost, 'row')} without a prediction: the network gives NaN or infinite numbers"
             )
         return lines
+
+
+MANY = 12
+"""Of more columns than this a few stand for all: pixels, or steps."""
+
+
+def _counts(found: Mapping[str, int]) -> str:
+    """How many values of which columns, or in how many where those are many."""
+    shown = [f"{name} ({n})" for name, n in found.items()]
+    if len(shown) <= MANY:
+        return name_list(shown)
+    return f"{sum(found.values()):,} in {len(shown)} columns, such as {', '.join(shown[:2])}"
 
 
 @dataclass(frozen=True, eq=False)

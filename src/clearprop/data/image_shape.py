@@ -9,7 +9,9 @@ from itertools import product
 from math import prod
 from typing import NamedTuple
 
-from clearprop.data.columns import quantity
+import numpy as np
+
+from clearprop.data.columns import Column, names_of, quantity
 from clearprop.errors import DataError
 
 _PLACE = re.compile(r"(\D*)(\d+(?:\D+\d+){0,3})\D*")
@@ -129,6 +131,28 @@ def _steps(columns: Sequence[str]) -> int:
     if not heads or heads[-1] != THERE.removesuffix("["):
         return 0
     return steps if list(columns) == [f"{head}[{step}]" for step in range(steps) for head in heads] else 0
+
+
+def real_steps(columns: Sequence[Column]) -> Sequence[Column]:
+    """The columns of sequences in an array, without the rows in which a step fills a shorter sequence up.
+
+    Such rows are left in a column that has no others, and in arrays that do not say which steps are there.
+
+    >>> pulse = Column("x[0, 0]", "number", np.array([1.0, 9.0]))
+    >>> [column.values.tolist() for column in real_steps([pulse, Column("there[0]", "boolean", np.array([1.0, 0.0]))])]
+    [[1.0], [1.0, 0.0]]
+    """
+    names = names_of(columns)
+    masks = {name.removeprefix(THERE)[:-1]: k for k, name in enumerate(names) if name.startswith(THERE)}
+    if not masks:
+        return columns
+    found: list[Column] = []
+    for name, column in zip(names, columns, strict=True):
+        place = _PLACE.fullmatch(name)
+        mask = masks.get(place[2].partition(",")[0]) if place and not name.startswith(THERE) else None
+        rows = np.zeros(0, np.intp) if mask is None else np.flatnonzero(columns[mask].values > 0.5)
+        found.append(column.take(rows) if len(rows) else column)
+    return found
 
 
 def _list_of(columns: Sequence[str]) -> str:

@@ -38,7 +38,7 @@ from clearprop.data.encodings import (
     fit_target,
     shared_scale,
 )
-from clearprop.data.image_shape import THERE, SequenceForm
+from clearprop.data.image_shape import THERE, SequenceForm, real_steps
 from clearprop.data.joint_target import JointTarget, Target, fit_joint_target
 from clearprop.data.preprocessing_json import preprocessing_from_json, preprocessing_to_json
 from clearprop.data.readers.reading import (
@@ -155,9 +155,10 @@ class Preprocessing:
     @classmethod
     def fit(cls, train: Table) -> Preprocessing:
         """Fit on `train`, the training part alone: no number of another part enters."""
-        together = TableColumns.held(train.features, len(train)).joined()
+        features = real_steps(train.features) if train.is_array else train.features
+        together = TableColumns.held(features, len(train)).joined()
         scale = shared_scale(together) if together else None
-        columns = tuple(fit_encoding(c, scale if c.shared else None) for c in train.features)
+        columns = tuple(fit_encoding(c, scale if c.shared else None) for c in features)
         classes = train.task == "classification"
         target = (
             fit_joint_target(train.targets, classes)
@@ -402,7 +403,8 @@ class Preprocessing:
             runs.setdefault(_run_of(column), []).append(column)
         for column in self.source_columns:
             run = runs[_run_of(column)]
-            if len(run) <= LONG_RUN or not _run_of(column):
+            most = LONG_RUN if _run_of(column) != THERE else 1
+            if len(run) <= most or not _run_of(column):
                 rows.append(SummaryRow(column.name, column.kind, column.missing, column.encoding, column.note))
             elif column is run[0]:
                 name, missing = f"{run[0].name} … {run[-1].name}", sum(c.missing for c in run)

@@ -56,14 +56,25 @@ FUNCTIONS_ONLY = {
     "triplet": "loss=lambda z, y: cl.nn.triplet(z[:, 0], z[:, 1], z[:, 2]), for outputs in threes",
 }
 """Losses of `cl.nn` that a name would not decide: what the network has to give them, and what is right, is not said."""
+ALSO_CALLED = {
+    "kl": "kl_divergence",
+    "kl_div": "kl_divergence",
+    "nll_loss": "nll",
+    "cosine": "cosine_distance",
+    "cosine_similarity": "cosine_distance",
+    "cosine_embedding": "cosine_distance",
+    "triplet_margin": "triplet",
+}
+"""What other libraries call them."""
 
 
 def function_only(name: str, known: Iterable[str], where: str) -> ArgumentError:
     """The error for a loss of `FUNCTIONS_ONLY` that is asked for by its name."""
+    asked, name = name, ALSO_CALLED.get(name, name)
     return ArgumentError(
-        f"{name} is no loss by name: what it compares depends on the network",
+        f"{asked} is no loss by name: what it compares depends on the network",
         expected="a function for cl.fit, or one of: " + ", ".join(sorted(known)),
-        got=repr(name),
+        got=repr(asked),
         where=where,
         try_=FUNCTIONS_ONLY[name],
     )

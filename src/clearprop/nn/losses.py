@@ -12,6 +12,7 @@ from clearprop.arrays.tensor import asarray
 from clearprop.errors import ShapeError, checked_call, unknown_name, user_line
 from clearprop.nn.argument_checks import is_number, require_fraction, require_module
 from clearprop.nn.loss_text import (
+    ALSO_CALLED,
     FUNCTIONS_ONLY,
     PINBALL,
     SHORT,
@@ -314,7 +315,7 @@ def loss_named(name: str) -> Any:
     word, _, rest = name.partition(":") if isinstance(name, str) else (name, "", "")
     if isinstance(word, str) and word in SHORT and rest:
         return loss_named(f"{SHORT[word]}={rest.removeprefix('quantile=')}")
-    if isinstance(word, str) and word in FUNCTIONS_ONLY:
+    if isinstance(word, str) and (word in FUNCTIONS_ONLY or word in ALSO_CALLED):
         raise function_only(word, LOSSES, user_line())
     if not isinstance(word, str) or word not in LOSSES:
         raise unknown_name("loss", word, LOSSES, user_line())
