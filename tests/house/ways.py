@@ -34,6 +34,7 @@ y = cl.relu(x @ w + b)
 """
 COMMAND = """
 import clearprop.cli.app, clearprop.cli.train, clearprop.cli.train_session
+cl.optim.adam  # loads what it needs
 import contextlib, io, os, tempfile
 from clearprop.cli import main
 from clearprop.compiler.epoch_loop import NativeLoop

@@ -134,4 +134,4 @@ def test_optimizers_print_as_their_call():
         "chain(clip_by_norm(limit=1.0), sgd(learning_rate=warmup(steps=5, then=cosine(value=0.1, steps=50, "
         "floor=0.0)), momentum=0.0, nesterov=False, weight_decay=0.0, dampening=0.0))"
     )
-    assert eval(repr(chained), vars(optim)) == chained
+    assert eval(repr(chained), {name: getattr(optim, name) for name in dir(optim)}) == chained

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, dataclass_transform
@@ -81,6 +82,39 @@ def hyper(
 ) -> Any:
     """A hyper-parameter field: a number or name within a range, an object of this kind, or either."""
     return dataclasses.field(default=default, metadata={"range": within, "kind": kind})
+
+
+_NAMES = {
+    "accumulation": "accumulate",
+    "adaptive": "scale_by_adagrad scale_by_adam scale_by_lion scale_by_nadam scale_by_nradam scale_by_radam "
+    "scale_by_rms scale_by_rprop",
+    "averages": "asgd average lookahead schedule_free",
+    "basic_transforms": "add_weight_decay clip_adaptive clip_by_norm clip_by_value freeze scale trace_momentum",
+    "diagonal": "diag_newton scale_by_clipped_curvature scale_by_curvature",
+    "factored": "adafactor clip_by_rms decay_weights scale_by_factored_rms scale_by_parameter_rms "
+    "scale_by_relative_rate",
+    "first_order": "adagrad adam adamw lion rmsprop rprop sgd",
+    "fractional": "caputo cfgd fractional_memory",
+    "further_adaptive": "adadelta adamax nadam radam scale_by_adadelta scale_by_adamax",
+    "gauss_newton": "levenberg_marquardt",
+    "group_settings": "vary_by_group",
+    "hybrid": "memetic relay",
+    "limited_memory": "lbfgs scale_by_lbfgs",
+    "methods": "Method Progress Result",
+    "minimisation": "minimize",
+    "newton": "newton_cg",
+    "objective": "Evaluations",
+    "orthogonal": "muon scale_by_muon",
+    "parameter_groups": "groups masked",
+    "quasi_newton_methods": "quasi_newton",
+    "rates": "armijo hypergradient polyak reduce_on_plateau",
+    "sharpness": "sam",
+    "sums_of_squares": "least_squares",
+    "switching": "after_steps on_plateau projection_settles swats switch",
+    "uncertainty": "Estimate",
+}
+HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
+"""The file of each name of `cl.optim` that is loaded when it is first asked for."""
 
 
 @checked_methods
@@ -255,7 +289,23 @@ def optimizers() -> list[str]:
     >>> "adam" in cl.optim.optimizers(), "clip_by_norm" in cl.optim.optimizers()
     (True, False)
     """
-    return sorted(name for name, cls in Configured.registry.items() if cls.complete)
+    return sorted(name for name, cls in all_classes().items() if cls.complete)
+
+
+def all_classes() -> dict[str, type[Configured]]:
+    """All classes of hyper-parameters by name, those of the user among them."""
+    for home in _NAMES:
+        importlib.import_module(f"clearprop.optim.{home}")
+    return Configured.registry
+
+
+def class_named(name: str) -> type[Configured] | None:
+    """The class of hyper-parameters of that name; None if there is none."""
+    if name not in Configured.registry:
+        if name not in HOMES:
+            return all_classes().get(name)
+        importlib.import_module(f"clearprop.optim.{HOMES[name]}")
+    return Configured.registry.get(name)
 
 
 @checked_call
@@ -271,7 +321,7 @@ def by_name(name: str, **settings: Any) -> Any:
     >>> cl.optim.by_name("adam", learning_rate=0.01).learning_rate
     0.01
     """
-    cls = Configured.registry.get(name) if isinstance(name, str) else None
+    cls = class_named(name) if isinstance(name, str) else None
     if cls is None:
         raise unknown_name("optimizer", name, optimizers(), user_line())
     return cls.from_settings(settings)

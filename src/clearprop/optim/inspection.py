@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from clearprop.errors import ArgumentError, unknown_name, user_line
-from clearprop.optim.hyperparameters import Configured, by_name, optimizers
+from clearprop.optim.hyperparameters import Configured, all_classes, by_name, class_named, optimizers
 from clearprop.optim.transform import Transform, chain
 
 _T = TypeVar("_T")
@@ -142,8 +142,8 @@ def parse(text: str, where: str = "", **settings: Any) -> Transform:
     """
     pieces = re.split(r"\+(?=[^\W\d])", text)  # 1e+5 is a number
     if len(pieces) == 1:
-        return _parse_one(text, optimizers(), "optimizer", where, settings)
-    made = [_parse_one(piece, _links(), "optimizer or link", where, settings) for piece in pieces]
+        return _parse_one(text, True, where, settings)
+    made = [_parse_one(piece, False, where, settings) for piece in pieces]
     whole = [type(link).__name__ for link in made if link.complete]
     if len(whole) != 1:
         raise ArgumentError(
@@ -156,19 +156,27 @@ def parse(text: str, where: str = "", **settings: Any) -> Transform:
     return chain(*made)
 
 
-def _links() -> list[str]:
-    """The names of everything that can stand in a chain."""
-    known = Configured.registry.items()
-    return sorted(n for n, kind in known if issubclass(kind, Transform) and kind is not chain and n[0] != "_")
+def _is_link(name: str, kind: type[Configured]) -> bool:
+    """Whether it can stand in a chain."""
+    return issubclass(kind, Transform) and kind is not chain and name[0] != "_"
 
 
-def _parse_one(text: str, names: list[str], what: str, where: str, settings: dict[str, Any]) -> Transform:
-    """One optimizer or link."""
+def _kind_named(name: str, alone: bool, where: str) -> type[Configured]:
+    """The class of an optimizer, or beside others of a link as well."""
+    kind = class_named(name)
+    if kind is not None and (kind.complete if alone else _is_link(name, kind)):
+        return kind
+    if alone:
+        raise unknown_name("optimizer", name, optimizers(), where)
+    links = sorted(known for known, link in all_classes().items() if _is_link(known, link))
+    raise unknown_name("optimizer or link", name, links, where)
+
+
+def _parse_one(text: str, alone: bool, where: str, settings: dict[str, Any]) -> Transform:
+    """One optimizer, or beside others one or a link."""
     name, _, rest = text.partition(":")
-    if name not in names:
-        raise unknown_name(what, name, names, where)
-    kind = Configured.registry[name]
-    fields = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]  # registered classes are dataclasses
+    kind = _kind_named(name, alone, where)
+    fields = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]  # all_classes classes are dataclasses
     given: dict[str, Any] = {}
     for item in filter(None, rest.split(",")):
         key, value = _split_setting(text, item, where)
