@@ -140,6 +140,7 @@ DAYS, WARDS, NAMES = DATA["day"].to_list(), DATA["ward"].to_list(), DATA["patien
 SAME = next(i for i in range(1, len(NAMES)) if NAMES[i] == NAMES[0])
 REFUSED = {
     "a target that changes": ({"target": "ward"}, DATA, "'ward' changes within a sequence, which has one value of it"),
+    "the identifier": ({"target": "patient"}, DATA, "'patient' tells sequences apart, and cannot be learned of them"),
     "two rows of one time": (
         {},
         changed(day=[*DAYS[:SAME], DAYS[0], *DAYS[SAME + 1 :]]),
@@ -200,6 +201,12 @@ def test_every_network_learns_at_every_door(file, source, model, eager, tmp_path
     np.testing.assert_array_equal(again.predict(data), answers)
     known = [("down", "up")[IDS.index(name) % 2] for name in FIRST]
     assert run.evaluate(data)["accuracy"] == pytest.approx(np.mean(answers == np.array(known)))
+
+
+def test_networks_by_name_learn_quantiles(file, eager):
+    data = DATA.with_columns(size=polars.col("patient").cast(float))
+    run = cl.fit("gru", data, sequence="patient:day", drop=["part", "trend"], quantiles=[0.1, 0.9], epochs=1)
+    assert run.predict(data).shape == (60, 2) and type(run.model.layers[-1]).__name__ == "Increasing"
 
 
 def test_the_command_line_trains_predicts_and_explains(file, command, eager):

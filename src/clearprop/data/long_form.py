@@ -101,7 +101,7 @@ def sequences_in(
     """
     assert choice.sequence is not None
     identifier, time = choice.sequence
-    _require_table(frame, choice)
+    _require_table(frame, choice, needed)
     names = _complete(as_category(frame[identifier]), frame, "its sequence").values
     known = used_column(frame[time], frame.place, frame.source, choice.kind_of(time))
     known = _complete(_in_time(known, frame), frame, "its place in it")
@@ -177,7 +177,8 @@ def _changes(steps: Frame, series: Series, column: Column, one: int, other: int)
     )
 
 
-def _require_table(frame: Frame, choice: ColumnChoice) -> None:
+def _require_table(frame: Frame, choice: ColumnChoice, needed: Sequence[str]) -> None:
+    """Raise DataError for rows that have no columns by name, and for a target that is an identifier."""
     identifier, time = choice.sequence or ("", "")
     option = f"--sequence {identifier}:{time}"
     if frame.is_array or frame.pictures is not None:
@@ -187,6 +188,14 @@ def _require_table(frame: Frame, choice: ColumnChoice) -> None:
             got="pictures" if frame.pictures is not None else "an array, whose columns have no names",
             where=f"{option}, {frame.source}",
             try_="numpy.savez(file, x=x, y=y, lengths=lengths) with x (sequences, steps, features), and no --sequence",
+        )
+    if identifier in needed:
+        raise DataError(
+            f"{identifier!r} tells sequences apart, and cannot be learned of them",
+            expected="a target, or a weight, that several sequences may share",
+            got=repr(identifier),
+            where=f"{option}, {frame.source}",
+            try_="--target with another column",
         )
 
 

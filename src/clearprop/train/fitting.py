@@ -256,7 +256,7 @@ def fit(
     unsized = isinstance(model, UnsizedMLP) and (unit is not None or (sequence is not None and model.hidden is None))
     if isinstance(model, str) or unsized:
         name = model if isinstance(model, str) else "transformer" if unit is not None else "lstm"
-        asked = {"model": name, "seed": seed, "unit": unit}
+        asked = {"model": name, "seed": seed, "unit": unit, **({"loss": loss} if isinstance(loss, str) else {})}
         model = network_for(with_defaults({**asked, "context": context}, prepared), prepared)
     if isinstance(model, UnsizedMLP):
         model = _size_network(model, prepared, loss)
