@@ -205,6 +205,30 @@ def test_what_is_loaded_when_asked_for_is_what_type_checkers_are_told():
     assert table == {name: f"clearprop.{name}" if home == "clearprop" else home for name, home in told.items()}
 
 
+@pytest.mark.parametrize("folder", ["nn", "optim"])
+def test_what_a_folder_loads_when_asked_for_is_what_type_checkers_are_told(folder):
+    tree = ast.parse((PACKAGE / folder / "__init__.py").read_text(encoding="utf-8"))
+    (choice,) = (node for node in tree.body if isinstance(node, ast.If))
+    told = {a.asname: node.module for node in choice.body for a in node.names}
+    face = getattr(cl, folder)
+    assert told == {name: f"clearprop.{folder}.{home}" for name, home in face._HOMES.items()}
+    assert all(getattr(face, name).__module__ == home for name, home in told.items())
+
+
+def test_optimizers_are_known_by_name_before_they_are_loaded():
+    code = """
+import sys
+from clearprop.optim.hyperparameters import by_name, from_config, optimizers
+from clearprop.optim.inspection import parse
+assert "clearprop.optim.first_order" not in sys.modules
+print(parse("clip_by_norm:limit=1+adam").links[1].learning_rate, from_config({"name": "lion"}).learning_rate)
+assert "clearprop.optim.orthogonal" not in sys.modules
+print(by_name("muon").complete, "adafactor" in optimizers())
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.split() == ["0.001", "0.0001", "True", "True"]
+
+
 @pytest.mark.parametrize(
     "around", ["cl.compile(cl.vmap({}))(cl.tensor([1.0]))", *later(["cl.hessian({})(1.0)", "cl.compile({})(1.0)"])]
 )
