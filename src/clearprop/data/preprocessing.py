@@ -238,7 +238,8 @@ class Preprocessing:
             raise ArgumentError("the table has no rows", expected="at least one row", got="0 rows")
         names = names_of(table.features)
         self._require(names, table.source)
-        columns = (table.features[names.index(column.name)] for column in self.columns)
+        places = dict(zip(names, range(len(names)), strict=True))
+        columns = (table.features[places[column.name]] for column in self.columns)
         rows = len(table) if table.series is None else len(table.series.rows)
         x = self._matrix(columns, rows, table.where_step, Findings(), table.series)
         return x, self._encoded_target(table.targets, table.where)
@@ -359,12 +360,13 @@ class Preprocessing:
         out = np.empty((rows, sum(widths)), dtype=np.float32)
         enough = max(_LEAST_HELD, out.nbytes // _SHARE_HELD)
         held: list[NDArray[np.float32]] = []
-        last = 0
+        last = size = 0
         for encoding, column in zip(self.columns, columns, strict=True):
             held.append(encoding.encode(column, place, findings))
-            last += len(held[-1])
-            if sum(features.nbytes for features in held) >= enough:
+            last, size = last + len(held[-1]), size + held[-1].nbytes
+            if size >= enough:
                 _write_features(held, out, last)
+                size = 0
         _write_features(held, out, last)
         return out if series is None else series.lay_out(out, widths)
 
