@@ -18,6 +18,7 @@ _KEPT = "keep the tensor: cl.sin, cl.exp and their like take it"
 _WITH_HISTORY = {
     "np.asarray(x)": "cl.stack and cl.concat join tensors, cl.sin and its like take them",
     "int(x)": "cl.floor keeps the tensor",
+    "pickle.dumps(x)": "copy.copy(x) and copy.deepcopy(x) keep the tensor",
 }
 _OF_MANY = {
     "range(x)": "x[i] for one of them, cl.take(values, x) for many",
@@ -46,6 +47,7 @@ _INSTEAD = {
     "item()": "keep the tensor, which every operation takes; .item() of the returned value, outside",
     "range(x)": "cl.while_loop with a counter; cl.fori_loop where the number is x.shape[i] or given in static=",
     "np.asarray(x)": "return the value from the function and convert it outside",
+    "pickle.dumps(x)": "return the value from the function and write it outside",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import DTypeError, TraceError, user_line
+from clearprop.errors import ClearpropError, DTypeError, TraceError, user_line
 from clearprop.primitives import REGISTRY
 from clearprop.program.types import Value, type_of
 from clearprop.program.values import Node, raw
@@ -40,6 +40,8 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Value], kwargs: M
     if method == "__call__" and not kwargs:
         if name in _CONDITIONS:
             return combine(name, *inputs)
+        if name == "matmul":  # which looks at its operands before its primitive admits them
+            return FUNCTIONS[name](*inputs)
         ours = REGISTRY.get(_UFUNCS.get(name, name))
         if ours is not None:
             return ours.public_function(*inputs)
@@ -62,7 +64,14 @@ def apply_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Ma
     args, kwargs = _in_our_places(function, ours, args, kwargs)
     if not accepts(ours, args, kwargs):
         raise refusal_of(name)
-    return ours(*args, **kwargs)
+    try:
+        return ours(*args, **kwargs)
+    except ClearpropError:
+        raise
+    except (AttributeError, IndexError, TypeError):  # of arguments that NumPy takes, and the form of ours does not
+        if any(map(callable, args)):  # they may be errors of the user's function
+            raise
+        raise refusal_of(name) from None
 
 
 def _ours_for(module: str, name: str) -> Callable[..., Any] | None:
@@ -104,6 +113,7 @@ def _in_our_places(
     for name, value in theirs.bind(*args, **kwargs).arguments.items():
         if value is None and theirs.parameters[name].default is None:
             continue
+        value = _as_array(name, value)
         if theirs.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
             named.update(value)
         elif places.index(name) == len(taken) < front:
@@ -116,10 +126,22 @@ def _in_our_places(
 def _axis_by_name(ours: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
     """NumPy takes the axis by position where the standard takes it by name."""
     parameters = inspect.signature(ours).parameters
+    args = [*map(_as_array, parameters, args), *args[len(parameters) :]]
     front = sum(q.kind is not q.KEYWORD_ONLY for q in parameters.values())
     if len(args) == front + 1 and "axis" in parameters:
         return args[:front], {"axis": args[front], **kwargs}
     return args, kwargs
+
+
+def _as_array(name: str, value: Any) -> Any:
+    """A list that stands for an array as one, with the history of what is in it: NumPy takes both everywhere."""
+    if type(value) not in (list, tuple):
+        return value
+    if name in _SEQUENCES:
+        return [_as_array("a", item) for item in value]
+    if name not in _ARRAYS:
+        return value
+    return import_module("clearprop.arrays.tensor").asarray(value)  # start-up time, and a circle
 
 
 def accepts(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
@@ -174,6 +196,10 @@ _UFUNCS |= {"radians": "deg2rad", "conjugate": "conj"}
 _FUNCTIONS = {"amax": "max", "amin": "min", "concatenate": "concat"}
 # NumPy's residuals are another array where there are no more rows than columns, and the other one writes into its first
 _OTHERWISE = ("linalg.lstsq", "put_along_axis")
+_ARRAYS = frozenset("a b x y v p m f ary arr ar ar1 ar2 x1 x2 weights values element test_elements xp fp d".split())
+"""What NumPy, and we, call operands that are arrays."""
+_SEQUENCES = ("tup",)
+"""What they call operands that are several; those of `block` are nested."""
 _ABOUT_SHAPE = (np.shape, np.ndim, np.size)
 # questions whose answer has no derivative: answering them detaches nothing
 _QUESTIONS = (np.allclose, np.array_equal, np.array_equiv, np.isclose, np.iscomplexobj, np.isrealobj)

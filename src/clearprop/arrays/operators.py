@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import operator
+from collections.abc import Callable
 from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from clearprop.arrays.number_refusals import NoAttributeError, no_attribute, whole_number
+from clearprop.arrays.number_refusals import (
+    NoAttributeError,
+    detached_number,
+    no_attribute,
+    traced_number,
+    whole_number,
+)
 from clearprop.arrays.numpy_protocol import combine
+from clearprop.autodiff.reverse import is_followed
 from clearprop.errors import ArgumentError, DTypeError, user_line
 from clearprop.program.ir import Var
-from clearprop.program.types import Value
+from clearprop.program.types import Value, type_of
 from clearprop.program.values import Node
 from clearprop.rules import elementwise as ew
 from clearprop.rules import linear
@@ -39,6 +48,28 @@ class Operators(Node, metaclass=_Listed):
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if name not in _OF_THE_ENGINE]  # what completion shows
+
+    def __copy__(self) -> Self:
+        return self._copied(lambda part: part)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self._copied(lambda part: copy.deepcopy(part, memo))
+
+    def _copied(self, of_part: Callable[[Any], Any]) -> Self:
+        """A copy; itself where a transform traces or follows it, for which another value would be a constant."""
+        if isinstance(self.value, Var) or is_followed(self):
+            return self
+        new = self.__new__(type(self))
+        for name in Node.__slots__:
+            setattr(new, name, of_part(getattr(self, name)))
+        return new
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if isinstance(self.value, Var):
+            raise traced_number("pickle.dumps(x)", self.value.type)
+        if is_followed(self):
+            raise detached_number("pickle.dumps(x)", type_of(self.value).shape)
+        return super().__reduce_ex__(protocol)
 
     def __contains__(self, item: Any) -> bool:
         equal = self == item

@@ -20,7 +20,7 @@ from clearprop.arrays.number_refusals import (
     traced_number,
     whole_number,
 )
-from clearprop.arrays.numpy_protocol import apply_function, apply_ufunc
+from clearprop.arrays.numpy_protocol import FUNCTIONS, apply_function, apply_ufunc
 from clearprop.arrays.operators import Operators
 from clearprop.arrays.tensor_text import tensor_text
 from clearprop.autodiff.reverse import is_followed
@@ -249,10 +249,10 @@ class Tensor(Operators):
         return ew.abs(self)
 
     def __matmul__(self, other: Value) -> Tensor:
-        return linear.matmul(self, other)
+        return linear.matmul(self, other) if isinstance(other, Node) else FUNCTIONS["matmul"](self, other)
 
     def __rmatmul__(self, other: Value) -> Tensor:
-        return linear.matmul(other, self)
+        return linear.matmul(other, self) if isinstance(other, Node) else FUNCTIONS["matmul"](other, self)
 
     def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]  # a tensor of truths, as NumPy has it
         return NotImplemented if other is None or isinstance(other, str) else ew.equal(self, other)

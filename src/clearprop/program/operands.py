@@ -14,6 +14,7 @@ import numpy as np
 from clearprop.errors import DTypeError, user_line
 from clearprop.program.types import COMPLEX64, COMPLEX128, DType, Type, type_of
 from clearprop.program.values import Node
+from clearprop.shapes import Size
 
 REAL = frozenset(np.dtype(c) for c in "?bhilqBHILQfd")
 """Booleans, integers, float32 and float64, in the processor's byte order."""
@@ -47,7 +48,20 @@ def admit(value: Any) -> Any:
         if not dtype.isnative and (native := dtype.newbyteorder("=")) in SUPPORTED:  # dtypes of others have no order
             return value.astype(native)
         raise unsupported_error(dtype)
-    return value
+    return value if value.__class__ in _NUMBERS or isinstance(value, (Node, Size)) else _of_another_library(value)
+
+
+def _of_another_library(value: Any) -> Any:
+    """An array of another library, whose operators would decide what becomes of it: SciPy's `*` multiplies matrices."""
+    if hasattr(value, "toarray") and hasattr(value, "nnz"):
+        raise DTypeError(
+            "a sparse array is no operand",
+            expected="an array that holds all of its entries",
+            got=f"{type(value).__name__} of shape {getattr(value, 'shape', '?')}",
+            where=user_line(),
+            try_="x.toarray()",
+        )
+    return admit(np.asarray(value)) if callable(getattr(value, "__array__", None)) else value
 
 
 def is_masked_array(value: Any) -> bool:
@@ -150,7 +164,7 @@ def complex_operands(name: str, types: Sequence[Type]) -> DTypeError:
     )
 
 
-_NUMBERS = (float, int, bool, np.float64, np.float32)
+_NUMBERS = (float, int, bool, complex, np.float64, np.float32)
 
 
 def admit_operands(args: tuple[Any, ...], values: list[Any]) -> tuple[tuple[Any, ...], list[Any]]:
@@ -167,7 +181,7 @@ def admit_operands(args: tuple[Any, ...], values: list[Any]) -> tuple[tuple[Any,
 
 
 def _has_a_nodes_dtype(value: Any, args: Sequence[Any]) -> bool:
-    if is_masked_array(value) or not isinstance(value, (np.ndarray, np.generic)):
+    if value.__class__ is not np.ndarray and not isinstance(value, np.generic):  # of a matrix `*` is a product
         return False
     return any(isinstance(a, Node) and type_of(a.value).dtype == value.dtype for a in args)
 

@@ -130,14 +130,14 @@ def is_mask(k: Any) -> bool:
     if isinstance(k, (list, tuple)) and k:
         return isinstance(k[0], (bool, np.bool_)) or is_mask(k[0])
     dtype = getattr(raw(k), "dtype", None)
-    return dtype is not None and dtype.kind == "b" and len(raw(k).shape) > 0
+    return getattr(dtype, "kind", "") == "b" and len(raw(k).shape) > 0
 
 
 def _is_single_truth(key: Any) -> bool:
     """Whether a key is one truth value in an array without axes, as comparisons of such arrays give it."""
     held = raw(key)
     dtype = getattr(held, "dtype", None)
-    return dtype is not None and dtype.kind == "b" and held.shape == ()
+    return getattr(dtype, "kind", "") == "b" and held.shape == ()
 
 
 def _known_mask(mask: Any, x: Value) -> Any:
@@ -273,7 +273,7 @@ def _index_array(k: Any) -> Any:
     value = raw(k)
     if isinstance(value, (list, tuple)):
         value = np.asarray(value) if value else np.zeros(0, np.int64)
-    if getattr(value, "dtype", np.dtype("O")).kind not in "iu":
+    if getattr(getattr(value, "dtype", None), "kind", "O") not in "iu":
         raise ShapeError(
             "this index is not supported",
             expected="integers, slices, None, Ellipsis, integer arrays or a mask",
