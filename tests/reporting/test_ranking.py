@@ -22,13 +22,14 @@ def test_the_areas_are_those_of_the_metrics(count):
     rows = held(count)
     roc, ranked = ranking_charts(rows)
     assert roc.square and ranked.square
-    shown = range(1, 2) if count == 2 else range(count)
-    assert [c.name for c in ranked.curves] == [rows.classes[k] for k in shown]
-    for place, k in enumerate(shown):
-        curve, is_class = roc.curves[place], rows.y == k
+    assert [c.name for c in ranked.curves] == list(rows.classes)
+    assert [c.name for c in roc.curves] == [*rows.classes[count == 2 :], "by chance"]
+    for k in range(count == 2, count):
+        curve = roc.curves[k - (count == 2)]
         area = auc(curve.x, curve.y)
-        assert area == pytest.approx(roc_auc_score(is_class, rows.probabilities[:, k]), abs=1e-12)
-        both = ranked.curves[place]
+        assert area == pytest.approx(roc_auc_score(rows.y == k, rows.probabilities[:, k]), abs=1e-12)
+    for k in range(count):
+        both, is_class = ranked.curves[k], rows.y == k
         steps = -np.diff(np.asarray(both.x)[::-1]) @ np.asarray(both.y)[::-1][:-1]
         assert steps == pytest.approx(average_precision_score(is_class, rows.probabilities[:, k]), abs=1e-12)
 

@@ -17,18 +17,19 @@ MOST_CLASSES, POINTS = 6, 200
 
 
 def ranking_charts(held: Held) -> Iterator[Chart]:
-    """A curve for each class against the rest, or of two classes for the second; none for many classes.
+    """A curve for each class against the rest; none for many classes.  Of two the ROC curve is that of the second.
 
+    That of the other is the same, turned round; precision and recall say more, most of the rarer class.
     A class without rows, or with all of them, ranks nothing and has no curve.
     """
     names = list(enumerate(held.classes))
-    shown = names[1:] if len(names) == 2 else names
-    judged = [(k, name) for k, name in shown if 0 < np.count_nonzero(held.labels == k) < len(held.labels)]
+    judged = [(k, name) for k, name in names if 0 < np.count_nonzero(held.labels == k) < len(held.labels)]
     if not judged or len(names) > MOST_CLASSES:
         return
+    apart = judged[1:] if len(names) == 2 else judged
     by_chance = Curve("by chance", (0, 1), (0, 1), look="guide")
     axes = Axis("share of the other rows taken for it"), Axis("share of its rows found")
-    yield Chart("ROC", [*_curves(held, judged, _roc), by_chance], *axes, square=True)
+    yield Chart("ROC", [*_curves(held, apart, _roc), by_chance], *axes, square=True)
     axes = Axis("recall: share of its rows found"), Axis("precision: share that is right")
     yield Chart("Precision and recall", _curves(held, judged, _precision_recall), *axes, square=True)
 

@@ -97,6 +97,8 @@ def headline(summary: Summary, fitted: Preprocessing | None, data: DataRecord, l
     rows = {"test": data.test, "validation": data.validation, "training": data.train}[beside.part]
     part = f"{rows:,} {beside.part} {'row' if rows == 1 else 'rows'}"
     told = _comparison(reached, beside, part, fitted, loss, summary.threshold)
+    if beside.part == "training":
+        return f"{told} It learned from these rows: validation=0.2, or --val 0.2, judges it by others."
     few = beside.part == "test" and rows is not None and rows < _FEW
     return f"{told} So few rows say little: --folds 5 tests every row." if few else told
 
