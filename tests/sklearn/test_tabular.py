@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 import sklearn
 from sklearn.base import clone
-from sklearn.compose import TransformedTargetRegressor
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.impute import SimpleImputer
 from sklearn.inspection import permutation_importance
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.utils.estimator_checks import check_estimator
 
 import clearprop as cl
@@ -176,6 +177,25 @@ def test_a_grid_search_in_a_pipeline(jobs):
     search = GridSearchCV(pipeline, grid, cv=2, n_jobs=jobs, error_score="raise").fit(FRAME, LARGE)
     assert search.best_params_ == {"tabularclassifier__learning_rate": 1e-2}
     assert list(search.best_estimator_[-1].feature_names_in_) == ["size", "kind", "garden"]
+
+
+def test_a_column_transformer_may_give_any_container():
+    apart = ColumnTransformer(
+        [("numbers", SimpleImputer(), ["size"]), ("words", OneHotEncoder(sparse_output=False), ["garden"])]
+    )
+    found = {}
+    for container in ("default", "pandas", "polars"):
+        columns = clone(apart).set_output(transform=container)
+        network = cl.sklearn.MLPRegressor(hidden_layer_sizes=(8,), max_iter=400, learning_rate_init=0.02, random_state=0)
+        for last in (network, cl.sklearn.TabularRegressor(**FAST)):
+            pipeline = make_pipeline(columns, last).fit(FRAME, PRICE)
+            found[container, type(last)] = pipeline.predict(FRAME)
+        again = clone(pipeline).fit(FRAME, PRICE).predict(FRAME)
+        assert np.array_equal(again, found[container, cl.sklearn.TabularRegressor])
+    for kind in (cl.sklearn.MLPRegressor, cl.sklearn.TabularRegressor):
+        assert np.array_equal(found["pandas", kind], found["polars", kind])
+    plain = found["default", cl.sklearn.MLPRegressor]
+    assert np.array_equal(plain, found["pandas", cl.sklearn.MLPRegressor])
 
 
 def test_further_tools_take_it():
