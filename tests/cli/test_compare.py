@@ -98,3 +98,22 @@ def test_a_table_of_many_columns_breaks_no_word_and_names_every_row(width):
         assert set(text.split()) <= set(words), text
     assert max(map(len, file.getvalue().splitlines())) <= width
     assert words.count("ensemble-1") == {40: 2, 80: 1, 120: 1}[width]
+
+
+@pytest.mark.parametrize("width", range(40, 141))
+def test_no_number_is_broken_at_any_width(width):
+    heads = ["run", "status", "best epoch", "steps", "seconds", "val loss", "val r2", "val mae", "test loss", "test r2"]
+    rows = [["r_good", "done", "25", "270", "0.2", "0.02916", "0.9762", "2819", "0.04496", "0.9439"]]
+    rows += [["r_diverged", "diverged", "", "9", "0.1", "", "0.000401", "", "1.275", "-0.2379"]]
+    file = io.StringIO()
+    print_wide(Console(file=file, width=width), heads, rows, right=range(2, len(heads)))
+    assert set(file.getvalue().split()) == {word for row in (heads, *rows) for text in row for word in text.split()}
+    assert max(map(len, file.getvalue().splitlines())) <= width
+
+
+def test_runs_without_validation_are_compared_by_what_they_learned_from(command):
+    for name, rate in (("one", "0.001"), ("two", "0.01")):
+        command("train", "iris", "--epochs", "2", "--val", "0", "--test", "0", "--lr", rate, "--out", name)
+    told = command("compare", "one", "two", "--out", "compared")
+    assert told.code == 0 and {"train", "loss", "accuracy"} <= set(told.out.split())
+    assert "train accuracy" in Path("compared/comparison.html").read_text()

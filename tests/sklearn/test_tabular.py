@@ -186,7 +186,9 @@ def test_a_column_transformer_may_give_any_container():
     found = {}
     for container in ("default", "pandas", "polars"):
         columns = clone(apart).set_output(transform=container)
-        network = cl.sklearn.MLPRegressor(hidden_layer_sizes=(8,), max_iter=400, learning_rate_init=0.02, random_state=0)
+        network = cl.sklearn.MLPRegressor(
+            hidden_layer_sizes=(8,), max_iter=400, learning_rate_init=0.02, random_state=0
+        )
         for last in (network, cl.sklearn.TabularRegressor(**FAST)):
             pipeline = make_pipeline(columns, last).fit(FRAME, PRICE)
             found[container, type(last)] = pipeline.predict(FRAME)

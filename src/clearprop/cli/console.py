@@ -74,15 +74,15 @@ def _wrap_line(line: str, width: int) -> str:
     )
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> Table:
-    """A plain table; the columns whose numbers are in `right` are flush right.
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = (), keep: str = "") -> Table:
+    """A plain table; the columns whose numbers are in `right` are flush right.  Heads may hold what is to `keep`.
 
     Columns of short words keep their width where the others can be wrapped: no word is broken before it must be.
     """
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     texts = [[printable(text) for text in row] for row in rows]
-    for i, name in enumerate(map(printable, columns)):
-        words = all(" " not in text and len(text) <= _WORD for text in (name, *(row[i] for row in texts)))
+    for i, name in enumerate(printable(column, keep) for column in columns):
+        words = all(" " not in text and len(text) <= _WORD for text in (*name.split("\n"), *(row[i] for row in texts)))
         made.add_column(name, justify="right" if i in right else "left", overflow="fold", no_wrap=words)
     for row in texts:
         made.add_row(*row)
@@ -93,8 +93,21 @@ def print_wide(console: Console, columns: Sequence[str], rows: Sequence[Sequence
     """Print a table of any number of columns: those without room stand in a table below, beside the first column."""
     for shown in _blocks([_longest_word(i, columns, rows) for i in range(len(columns))], console.width):
         flush = [place for place, i in enumerate(shown) if i in right]
-        console.print(table([columns[i] for i in shown], [[row[i] for i in shown] for row in rows], right=flush))
+        heads, cells = [printable(columns[i]) for i in shown], [[row[i] for i in shown] for row in rows]
+        if sum(max(map(len, column)) + 2 for column in zip(heads, *cells, strict=True)) > console.width + 2:
+            heads = [_narrow(head, column) for head, column in zip(heads, zip(*cells, strict=True), strict=True)]
+        console.print(table(heads, cells, right=flush, keep="\n"))
         console.print()
+
+
+def _narrow(head: str, cells: Sequence[str]) -> str:
+    r"""The head of a column, on as many lines as make it no wider than it must be.
+
+    >>> _narrow("best epoch", ["25", "12"]), _narrow("test r2", ["0.000401"])
+    ('best\nepoch', 'test r2')
+    """
+    widest = max(len(word) for text in (head, *cells) for word in text.split() or [""])
+    return textwrap.fill(head, max(widest, 1), break_long_words=False, break_on_hyphens=False)
 
 
 def _longest_word(i: int, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:

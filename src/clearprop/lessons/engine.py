@@ -17,7 +17,7 @@ from clearprop.lessons.lesson import Lesson, LessonStep
 from clearprop.notation.expressions import number_text
 from clearprop.program.values import raw
 
-WIDTH = 88
+WIDTH = 80
 CLOSE = 0.02
 """An answer is right within two per cent, or two in the last digit shown of a small number."""
 

@@ -27,9 +27,11 @@ def names_of(runs: Sequence[Run]) -> list[str]:
 
 
 def results(runs: Sequence[Run]) -> TextTable:
-    """How each run ended: its best epoch, and loss and metrics on the parts that judge."""
+    """How each run ended: its best epoch, and loss and metrics on the parts that judge, or on what it learned from."""
     # Runs of other tasks have other metrics: every one that any of them has is a column, empty where it is not.
     parts = [("validation", "val"), ("test", "test")]
+    if not any(run.summary.validation or run.summary.test for run in runs):
+        parts = [("train", "train")]
     measures = [
         (part, name, f"{short} {name}")
         for part, short in parts
