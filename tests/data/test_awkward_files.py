@@ -342,7 +342,7 @@ REFUSED = {
         "--kind v=number",
     ),
     "a note below": (PLAIN + "\nSource: office\n", "is ragged", "delete a title or a note"),
-    "a total of numbers": (PLAIN + "Total,,182.3\n", "holds text among its numbers", "correct it"),
+    "a total of numbers": (PLAIN + "Total,,182.3\n", "holds text among its numbers", "delete the line if it sums up"),
     "a row of units": (
         PLAIN.replace("price\n", "price\nm2,,EUR\n"),
         "holds text among its numbers",

@@ -30,6 +30,8 @@ FEW_VALUES = 20
 """Text with at most this many distinct values is never taken for an identifier."""
 FEW_WORDS = 3
 """So many different words may stand for a missing number in a column that would identify rows with them."""
+TOTALS = ("total", "totals", "grand total", "sum", "summe", "gesamt", "average", "mean", "mittelwert", "subtotal")
+"""The words with which rows begin that sum up those above them."""
 _COMMA_NUMBER = re.compile(rf"\(?[+\-\u2212]?\s*{MONEY}?\s*(\d+|[1-9]\d{{0,2}}(\.\d{{3}})+)(,\d+)?\s*(?:{MONEY}|%)?\)?")
 _COMMA_DECIMALS = re.compile(r"\.\d{3},\d|\d,\d{1,2}(?!\d)|\d,\d{4}|\d{4},\d|(?<!\d)0,\d")
 _MARKED = re.compile(
@@ -249,6 +251,8 @@ def mixed_column(name: str, text: str, where: str, slips: int, numbers: int, on_
         remedy = "delete the line, which repeats the names of the columns"
     elif word_of(text) != text:
         remedy = f"write a number, such as half the bound, or leave it empty; --kind {words} takes all as words"
+    elif text.strip(" :").lower() in TOTALS:
+        remedy = f"delete the line if it sums up those above it; else correct it, or --missing {text!r}"
     elif on_top and slips == 1:
         remedy = f"delete the line if it holds names or units; else correct it, or --missing {text!r}"
     else:

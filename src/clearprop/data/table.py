@@ -42,7 +42,7 @@ from clearprop.data.columns import (
 from clearprop.data.readers.reading import AS_SHOWN, RANDOM, ColumnChoice, Reading, Splitting, words_of
 from clearprop.data.readers.sources import read
 from clearprop.data.row_weights import as_weights
-from clearprop.data.slips import mixed_column, multiples_read, require_one_unit, row_of_text, show_numbers
+from clearprop.data.slips import TOTALS, mixed_column, multiples_read, require_one_unit, row_of_text, show_numbers
 from clearprop.data.target_transforms import require_known
 from clearprop.errors import ArgumentError, DataError
 
@@ -446,8 +446,6 @@ def quotas(counts: RowNumbers, number: int) -> RowNumbers:
     return take
 
 
-_TOTALS = ("total", "totals", "grand total", "sum", "summe", "gesamt", "average", "mean", "mittelwert", "subtotal")
-"""The words with which rows begin that sum up those above them."""
 _MANY_TIMES = 20
 
 
@@ -468,7 +466,7 @@ def table_doubts(table: Table) -> list[str]:
         doubts.append(f"the last row may sum up those above it: it holds their sum in {name_list(summed, 3)}")
     for column in table.features:
         texts = column.values[-1:].tolist() if column.kind == "category" else []
-        if texts and str(texts[0]).strip().lower() in _TOTALS:
+        if texts and str(texts[0]).strip().lower() in TOTALS:
             doubts.append(f"the last row may sum up those above it: {texts[0]!r} in column {column.name!r}")
         if column.kind == "time" and table.split.way == "random" and _in_order(column.present):
             doubts.append(
