@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -66,6 +67,15 @@ OF_SMALL: dict[str, dict[str, Any]] = {
 }
 """What was tried besides on tables of numbers with 500 to 1,000 training rows."""
 SMALL = ("college", "car prices", "sacramento", "concrete")
+MEMBERS = 4
+OF_ENSEMBLES: dict[str, dict[str, Any]] = {
+    f"default, {MEMBERS} members": {"recipe": "default"},
+    f"best, {MEMBERS} members": {"recipe": "best"},
+}
+"""Ensembles, each member with other rows to validate: of few tables and splits, since each is so many trainings."""
+ENSEMBLED = ("hitters", "auto", "carseats", "diabetes", "boston", "iris", "wine", "breast cancer")
+"""Tables of fewer than 600 rows."""
+ENSEMBLE_SPLITS = 3
 THEIRS = {
     "linear": (lambda seed: LogisticRegression(max_iter=2000), lambda seed: Ridge()),
     "perceptron": (
@@ -85,7 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
         "python -m benchmarks.recipes", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--tables", default=",".join(TABLES))
-    parser.add_argument("--methods", default=",".join([*OURS, *OF_SMALL, *THEIRS]).replace(", ", ";"))
+    parser.add_argument("--methods", default=",".join([*OURS, *OF_SMALL, *OF_ENSEMBLES, *THEIRS]).replace(", ", ";"))
     parser.add_argument("--splits", type=int, help="so many for every table, in place of 10 or 5")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--again", action="store_true", help="only write the page anew")
@@ -116,13 +126,20 @@ def _measured(
             table = loaded[name]
             if splits is None and split >= 5 and len(table) >= 2_000:
                 continue
-            wanted = [m for m in methods if (name, split, m) not in done and (name in SMALL or m not in OF_SMALL)]
+            wanted = [m for m in methods if (name, split, m) not in done and _is_measured(name, split, m)]
             for method, score, seconds in _split_scores(table, split, wanted):
                 print(f"{name:14s} {split} {method:20s} {score:.4f} {seconds:6.2f} s", file=sys.stderr, flush=True)
                 yield {
                     "table": name, "classes": TABLES[name].classes, "rows": len(table), "split": split,
                     "method": method, "score": round(score, 5), "seconds": round(seconds, 2),
                 }  # fmt: skip
+
+
+def _is_measured(table: str, split: int, method: str) -> bool:
+    """Whether a method is measured on a split of a table: some are on few."""
+    if method in OF_ENSEMBLES:
+        return table in ENSEMBLED and split < ENSEMBLE_SPLITS
+    return table in SMALL or method not in OF_SMALL
 
 
 def _loaded(table: Table) -> Any:
@@ -138,21 +155,27 @@ def _split_scores(table: Any, split: int, methods: list[str]) -> Iterator[tuple[
     pair, (x, y) = fitted.transform(parts.train), fitted.transform(parts.test)
     for method in methods:
         began = time.perf_counter()
-        asked = {**OURS, **OF_SMALL}.get(method)
-        said = _theirs(method, pair, x, split) if asked is None else _ours(parts, split, asked, fitted.target)
+        asked = {**OURS, **OF_SMALL, **OF_ENSEMBLES}.get(method)
+        members = MEMBERS if method in OF_ENSEMBLES else 1
+        said = _theirs(method, pair, x, split) if asked is None else _ours(parts, split, asked, fitted.target, members)
         yield method, _score(y, said), time.perf_counter() - began
 
 
-def _ours(whole: Any, seed: int, asked: dict[str, Any], around: Any) -> np.ndarray:
-    """Labels, or predictions standardised as the others' are."""
-    parts = split_table(whole.train, 0.15, 0.0, seed)
+def _ours(whole: Any, seed: int, asked: dict[str, Any], around: Any, members: int = 1) -> np.ndarray:
+    """Labels, or predictions standardised as the others' are: of so many members the mean of their answers."""
+    answers = [_answers(whole, seed, asked, member) for member in range(1, members + 1)]
+    mean = np.mean(answers, axis=0)
+    return mean.argmax(axis=1) if mean.shape[1] > 1 else (mean[:, 0] - around.centre) / around.scale
+
+
+def _answers(whole: Any, seed: int, asked: dict[str, Any], member: int) -> np.ndarray:
+    """Probabilities, or numbers in the target's unit, `(rows, 1)`, of a training that validates by rows of its own."""
+    parts = split_table(whole.train, 0.15, 0.0, seed, member)
     fitted = Preprocessing.fit(parts.train)
     data = Prepared(fitted.transform(parts.train), fitted.transform(parts.validation), preprocessing=fitted)
-    run = train(job_for(data, with_defaults({"seed": seed, **asked}, data)))
+    run = train(job_for(data, with_defaults({"seed": seed + 1000 * (member - 1), **asked}, data)))
     outputs = run.outputs(fitted.transform(whole.test)[0])
-    if fitted.class_names:
-        return outputs.argmax(axis=1)
-    return (run.values(outputs)[:, 0] - around.centre) / around.scale
+    return softmax(outputs, axis=1) if fitted.class_names else run.values(outputs)[:, :1]
 
 
 def _theirs(method: str, pair: Any, x: np.ndarray, seed: int) -> np.ndarray:
@@ -193,8 +216,21 @@ def page(rows: list[dict[str, Any]]) -> str:
         *_by_table(small, tried, scores, sizes),
     ]
     text += ["", *_paired(small, tried, scores), ""]
+    tried = ["default", "best", *(m for m in OF_ENSEMBLES if m in seconds), *THEIRS]
+    for kind, title in ((False, "R²"), (True, "accuracy")):
+        few = [name for name in ENSEMBLED if name in scores and classes[name] is kind]
+        text += [f"## Ensembles, on tables of fewer than 600 rows: {title}", "", _OF_MEMBERS, ""]
+        text += _by_table(few, tried, scores, sizes)
+        text += ["", *_paired(few, tried, scores), ""]
     taken = [f"| {m} | {statistics.mean(s):.2f} |" for m, s in seconds.items()]
     return "\n".join([*text, "## Seconds per training, on the mean", "", "| method | s |", "|---|---|", *taken, ""])
+
+
+_OF_MEMBERS = (
+    f"Of {MEMBERS} members, each with validation rows of its own, the answers are averaged. Measured on the first "
+    f"{ENSEMBLE_SPLITS} splits, after all single networks and with the code of a day later; what they are paired with "
+    "is of the same splits."
+)
 
 
 def _command_text() -> str:
