@@ -57,7 +57,7 @@ program(x: f64[3], w: f64[3], b: f64):
   v2: f64 = relu(total)
   v3: f64 = full(shape=(), value=1, dtype=float64)
   v4: bool = greater(v2, 0)
-  v5: f64 = nan_or_zero(v2, dtype=float64)
+  v5: f64 = zero_or_nan(v2)
   total_bar: f64 = where(v4, v3, v5)
   product_bar: f64[3] = broadcast_to(total_bar, shape=(3,))
   v6: f64[3] = multiply(product_bar, w)

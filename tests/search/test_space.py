@@ -26,11 +26,12 @@ def test_a_text_is_read(text):
     assert read_space(dict(split_texts([text]))).axes == (READ[text],)
 
 
+HOW_TO_SET = "--set lr=1e-4..1e-1:log for an interval, --set hidden='32,32;64,64' for values"
 REFUSED = {
     "lrr=0.1;0.2": ("no setting to vary named 'lrr'", "'lr', the nearest name"),
-    "lr": ("--set cannot be 'lr'", "--set lr=1e-4..1e-1:log"),
-    "=3": ("--set cannot be '=3'", "--set lr=1e-4..1e-1:log"),
-    "lr=": ("--set cannot be 'lr='", "--set lr=1e-4..1e-1:log"),
+    "lr": ("--set cannot be 'lr'", HOW_TO_SET),
+    "=3": ("--set cannot be '=3'", HOW_TO_SET),
+    "lr=": ("--set cannot be 'lr='", HOW_TO_SET),
     "lr=;": ("lr has nothing to choose from", "--set lr=1e-3"),
     "lr=0.1..0.01": ("the interval of lr is empty", "lr=0.01..0.1"),
     "l2=0..1:log": ("l2 has no logarithm at 0", "l2=0..1"),
