@@ -30,6 +30,25 @@ def admit_real(value: Any) -> Any:
     return admit(value)
 
 
+def require_real_value(value: Any, name: str) -> Any:
+    """What a function of the user's gives, if it is real; DTypeError for None, several values and complex numbers.
+
+    >>> require_real_value(0.5, "score")
+    0.5
+    """
+    held = getattr(value, "value", value)
+    if held is None or isinstance(held, (tuple, list, dict, str, complex)) or type_of(held).dtype.kind == "c":
+        shown = type(held).__name__ if getattr(held, "dtype", None) is None else str(type_of(held))
+        raise DTypeError(
+            f"{name} gives no number",
+            expected="one real number for all rows, such as cl.mean(...) of them",
+            got=f"a value of type {shown}",
+            where=user_line(),
+            try_="return that number alone; cl.real(x) or cl.abs(x) of complex ones",
+        )
+    return value
+
+
 def admit(value: Any) -> Any:
     """The array or number that a value from outside stands for, with the same values; DTypeError where there is none.
 

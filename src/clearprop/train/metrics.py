@@ -22,6 +22,7 @@ from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.nn.loss_text import SetLoss
 from clearprop.nn.losses import has_log_link, is_binary, loss_task, quantiles_of, several_quantiles_of
 from clearprop.program.ir import shape_of, trace
+from clearprop.program.operands import require_real_value
 from clearprop.program.processes import AwaitedWork
 from clearprop.program.types import Type, is_floating, type_of
 from clearprop.program.values import no_grad, quiet, raw
@@ -123,6 +124,7 @@ class Measure:
         if self.restore is not None:
             outputs, y = self.restore.of_outputs(outputs), self.restore.of_targets(y)
         value = self.function(outputs, y) if weight is None else self._weighted(outputs, y, weight)
+        require_real_value(value, self.name)
         return value if self.unit == 1.0 else _with_room(value, self.unit) * self.unit
 
     def _weighted(self, outputs: Any, y: Any, weight: Any) -> Any:
