@@ -74,10 +74,9 @@ def test_values_by_our_operators_or_refused(operation, compiled):
         np.testing.assert_allclose(found, want, rtol=1e-12, err_msg=name)
 
 
-@pytest.mark.parametrize("name", REFUSED)
+# of a sparse array on the left SciPy's own product comes first, and gives an array
+@pytest.mark.parametrize("name", [name for name in REFUSED if "sparse" not in name])
 def test_arrays_on_the_left_of_a_product_are_refused_too(name):
-    if "sparse" in name:
-        pytest.skip("SciPy's own product comes first, and gives an array")
     with pytest.raises(ClearpropError, match=r"tensor holds numbers|masked"):
         REFUSED[name] @ cl.asarray(T)
 
