@@ -356,6 +356,15 @@ _ELSEWHERE: Mapping[tuple[str, str], str] = {
     ("fit", "folds"): "cl.cross_validate(data, folds=5)",
     ("fit", "repeats"): "cl.cross_validate(data, folds=5, repeats=3)",
     ("fit", "hidden"): "cl.fit(cl.nn.mlp(hidden=[64, 64]), data)",
+    **dict.fromkeys((("fit", "lr"), ("fit", "learning_rate")), "optimizer=cl.optim.adam(0.001), which has the rate"),
+    ("fit", "scheduler"): "optimizer=cl.optim.adam(cl.optim.cosine(0.001, steps)): a schedule stands for the rate",
+    ("fit", "weight_decay"): "optimizer=cl.optim.adamw(0.001, weight_decay=0.01), or l2=",
+    ("fit", "momentum"): "optimizer=cl.optim.sgd(0.1, momentum=0.9)",
+    ("fit", "max_grad_norm"): "optimizer=cl.optim.chain(cl.optim.clip_by_norm(1.0), cl.optim.adam(0.001))",
+    ("fit", "device"): "no device: it is the CPU; cl.set_threads(2) is how many of its cores compute",
+    **dict.fromkeys((("fit", "criterion"), ("fit", "loss_fn")), "loss='mse', or a function of outputs and targets"),
+    **dict.fromkeys((("fit", "y"), ("fit", "Y")), "cl.fit(model, (x, y))"),
+    ("fit", "monitor"): "metric='accuracy', by which the best epoch is chosen",
     ("fit", "interval"): "run.interval(x, level=0.9), when the training has ended",
 }
 """Words that another function takes, by function and word."""

@@ -414,3 +414,18 @@ def test_a_number_that_an_embedding_does_not_know_is_told_with_its_place_in_the_
         cl.fit(network, (x if validation == "given" else wrong, y), epochs=1, validation=given)
     assert caught.value.got == f"{number} in row 17, column 2"
     assert caught.value.expected == "whole numbers from 0 to 9 in x"
+
+
+MEANT = {
+    "lr": "cl.optim.adam(0.001)", "learning_rate": "cl.optim.adam(0.001)", "weight_decay": "adamw", "momentum": "sgd",
+    "scheduler": "cosine", "max_grad_norm": "clip_by_norm", "criterion": "loss=", "loss_fn": "loss=", "device": "CPU",
+    "y": "(x, y)", "monitor": "metric=", "n_epochs": "epochs", "validation_split": "validation", "random_state": "seed",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("word", MEANT)
+def test_names_of_other_libraries_lead_to_ours(word):
+    x = np.zeros((4, 2), np.float32)
+    with pytest.raises(cl.errors.ArgumentError) as caught:
+        cl.fit(cl.nn.mlp([2, 1]), (x, x[:, 0]), progress=False, **{word: 0.1})
+    assert MEANT[word] in str(caught.value).split("  try ")[1]

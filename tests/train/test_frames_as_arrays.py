@@ -53,3 +53,25 @@ def test_other_columns_are_refused(door, run, frames):
 def test_what_has_no_names_is_taken_by_position(run):
     assert np.array_equal(run.predict(X.to_numpy()), run.predict(X))
     assert np.array_equal(run.predict(pd.DataFrame(X.to_numpy())), run.predict(X))
+
+
+WEIGHED = {
+    "fit": lambda model, x, y, w, whole: cl.fit(model, (x, y), sample_weight=w, epochs=1, progress=False),
+    "validation": lambda model, x, y, w, whole: cl.fit(
+        model, (x, y), sample_weight=whole, validation=(x, y, w), epochs=1, progress=False
+    ),
+    "evaluate": lambda model, x, y, w, whole: cl.fit(
+        model, (x, y), sample_weight=whole, epochs=1, progress=False
+    ).evaluate(x, y, sample_weight=w),
+}
+
+
+@pytest.mark.parametrize("door", WEIGHED)
+def test_weights_of_other_rows_are_refused(door):
+    x = pd.DataFrame(np.random.default_rng(0).normal(size=(12, 2)), columns=["a", "b"])
+    y, whole = x["a"] * 2, pd.Series(np.arange(1.0, 13.0))
+    model = cl.nn.mlp([2, 3, 1], seed=0)
+    WEIGHED[door](model, x, y, whole, whole)
+    for other in (whole[::-1], whole.set_axis(range(5, 17))):
+        with pytest.raises(DataError, match=r"rows of x and sample_weight of .* are labelled otherwise"):
+            WEIGHED[door](model, x, y, other, whole)

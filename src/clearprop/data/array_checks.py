@@ -136,7 +136,7 @@ def in_columns(value: Any, names: Sequence[str] | None, what: str) -> Any:
     return value.select(list(names)) if hasattr(value, "column_names") else value[list(names)]
 
 
-def require_one_index(parts: Iterable[Any], what: str) -> None:
+def require_one_index(parts: Iterable[Any], what: str, other_name: str = "y") -> None:
     """Raise DataError if two pandas objects are labelled otherwise: by position, rows that do not belong would meet.
 
     >>> require_one_index([np.zeros(2), np.zeros(2)], "data")
@@ -146,11 +146,12 @@ def require_one_index(parts: Iterable[Any], what: str) -> None:
         if not indices[0].equals(other):
             a, b = (str(index[:3].tolist())[1:-1] for index in (indices[0], other))
             raise DataError(
-                f"the rows of x and y of {what} are labelled otherwise",
+                f"the rows of x and {other_name} of {what} are labelled otherwise",
                 expected="the same index in both, in the same order",
-                got=f"x {a}, … and y {b}, …",
+                got=f"x {a}, … and {other_name} {b}, …",
                 where=user_line(),
-                try_="y = y.loc[x.index]; or x.to_numpy() and y.to_numpy(), where rows belong together by position",
+                try_=f"{other_name} = {other_name}.loc[x.index]; or x.to_numpy() and {other_name}.to_numpy(), "
+                "where rows belong together by position",
             )
 
 

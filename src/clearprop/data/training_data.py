@@ -148,9 +148,9 @@ def prepare(
         held = None if isinstance(validation, float) else validation
         rows = {"training": SourceRows(np.arange(len(train[0])))}
         names = column_names(data[0])
-        given = {"validation": held, "test": test}
-        pairs, weights = {}, {} if weight is None else {"training": scaled_weights(weight, len(train[0]), "data")}
-        for name, part in given.items():
+        weights = {} if weight is None else {"training": scaled_weights(weight, len(train[0]), "data", data[0])}
+        pairs = {}
+        for name, part in {"validation": held, "test": test}.items():
             pairs[name], own = _with_weights(part, name, names, labels)
             weights |= {} if own is None else {name: own}
         held, tested = pairs["validation"], pairs["test"]
@@ -244,15 +244,16 @@ def _with_weights(
     if not isinstance(part, tuple | list) or len(part) != 3:
         return None if part is None else as_pair(part, what, columns, labels), None
     pair, weight = as_pair(part[:2], what, columns, labels), part[2]
-    return pair, scaled_weights(weight, len(pair[0]), what)
+    return pair, scaled_weights(weight, len(pair[0]), what, part[0])
 
 
-def scaled_weights(weight: Any, rows: int, what: str) -> NDArray[np.float64]:
-    """Weights of so many rows, divided by their mean.  Raises DataError for what cannot be weights.
+def scaled_weights(weight: Any, rows: int, what: str, x: Any = None) -> NDArray[np.float64]:
+    """Weights of so many rows x, divided by their mean; DataError for what cannot be weights, or is of other rows.
 
     >>> scaled_weights([1, 3], 2, "data").tolist()
     [0.5, 1.5]
     """
+    require_one_index((x, weight), what, "sample_weight")
     array = _array(weight, "sample_weight", what)
     if array.shape != (rows,) or (array < 0).any() or not array.any():
         odd = np.flatnonzero(array.ravel() < 0)

@@ -310,11 +310,11 @@ class Run:
             return self.measured(self.encoded(x if y is None else (x, y), with_target=True, **form))
         loss, metrics = self._measures()
         pair = as_pair((x, y), "the data", self.config.data.columns, self.config.data.labels)
-        x, y = adaptation(self.model, pair, loss)[0](pair)
+        pair = adaptation(self.model, pair, loss)[0](pair)
         if sample_weight is None:
-            return evaluate(self.model, x, y, loss, metrics)
+            return evaluate(self.model, *pair, loss, metrics)
         require_weighable((loss, *metrics))
-        return evaluate(self.model, x, y, loss, metrics, scaled_weights(sample_weight, len(x), "the data"))
+        return evaluate(self.model, *pair, loss, metrics, scaled_weights(sample_weight, len(pair[0]), "the data", x))
 
     def measured(self, blocks: Iterable[Encoded], ranks: Sharers = ALONE) -> dict[str, float]:
         """The loss and the metrics over all rows of blocks that are encoded with the target, those of all `ranks`."""
