@@ -7,7 +7,7 @@ import pkgutil
 import pytest
 
 import clearprop
-from clearprop.optim.hyperparameters import Configured
+from clearprop.optim.hyperparameters import all_classes
 from clearprop.primitives import REGISTRY
 
 MODULES = sorted(m.name for m in pkgutil.walk_packages(clearprop.__path__, "clearprop."))
@@ -16,7 +16,7 @@ MODULES = sorted(m.name for m in pkgutil.walk_packages(clearprop.__path__, "clea
 @pytest.fixture(autouse=True)
 def registry_as_it_was():
     """Examples declare primitives and rules of their own; they do not outlive the test."""
-    registries = (REGISTRY, Configured.registry)
+    registries = (REGISTRY, all_classes())  # those that are loaded on demand among them: a module is loaded once
     before = [dict(registry) for registry in registries]
     yield
     for registry, known in zip(registries, before, strict=True):
