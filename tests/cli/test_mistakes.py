@@ -231,13 +231,13 @@ a resumed run keeps its settings
     "unknown option": (
         nothing, ("train", "iris", "--epoch", "1"), """\
 no option named '--epoch'
-  expected  one of: --accumulate, --activation, --augment, --batch-size, --calibration, --class-weight, --config, \
---context, --costs, --decimal, --delimiter, --drop, --dropout, --ema, --encoding, --epochs, --folds, --fork, \
+  expected  one of: --accumulate, --activation, --augment, --batch-size, --buckets, --calibration, --class-weight, \
+--config, --context, --costs, --decimal, --delimiter, --drop, --dropout, --ema, --encoding, --epochs, --folds, --fork, \
 --freeze, --grad-shards, --group, --header, --hidden, --initial-weights, --json, --kind, --l1, --l2, --learning-rate, \
 --loss, --lr, --member, --members, --memory, --metric, --missing, --model, --on, --only, --optimizer, --out, \
 --param-groups, --patience, --pieces, --quantiles, --rank-timeout, --recipe, --reduce, --repeats, --resume, \
---schedule, --seed, --size, --split, --target, --target-transform, --task, --test, --threads, --threshold, --time, \
---unit, --val, --weight, --world
+--schedule, --seed, --sequence, --size, --split, --target, --target-transform, --task, --test, --threads, \
+--threshold, --time, --unit, --val, --weight, --world
   got       '--epoch'
   where     clearprop train
   try       '--epochs', the nearest name"""),
@@ -270,10 +270,11 @@ the config 'train.toml' cannot be read
     "unknown key": (
         toml("hiden = [3]"), ("config", "train.toml"), """\
 no setting named 'hiden'
-  expected  one of: accumulate, activation, augment, batch_size, calibration, class_weight, context, costs, data, \
-decimal, delimiter, drop, dropout, ema, encoding, epochs, freeze, grad_shards, group, header, hidden, kind, l1, l2, \
-loss, lr, member, memory, metric, missing, model, only, optimizer, param_groups, patience, pieces, quantiles, recipe, \
-reduce, schedule, seed, size, split, target, target_transform, task, test, threshold, unit, val, weight
+  expected  one of: accumulate, activation, augment, batch_size, buckets, calibration, class_weight, context, costs, \
+data, decimal, delimiter, drop, dropout, ema, encoding, epochs, freeze, grad_shards, group, header, hidden, kind, \
+l1, l2, loss, lr, member, memory, metric, missing, model, only, optimizer, param_groups, patience, pieces, quantiles, \
+recipe, reduce, schedule, seed, sequence, size, split, target, target_transform, task, test, threshold, unit, val, \
+weight
   got       'hiden'
   where     train.toml
   try       'hidden', the nearest name"""),
