@@ -72,6 +72,8 @@ def admit(value: Any) -> Any:
 
 def _of_another_library(value: Any) -> Any:
     """An array of another library, whose operators would decide what becomes of it: SciPy's `*` multiplies matrices."""
+    if isinstance(value, type):  # a dtype, np.float32: its methods are those of its numbers
+        return value
     if hasattr(value, "toarray") and hasattr(value, "nnz"):
         raise DTypeError(
             "a sparse array is no operand",
