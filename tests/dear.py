@@ -138,6 +138,7 @@ EVERY = {
         "test_split_statistics_and_rows_are_those_of_the_table_in_memory": 5,
         "test_the_command_line_streams_keeps_the_memory_and_goes_on": NONE,
     },
+    "data/test_zones": {"test_a_column_of_both_is_refused_in_memory_and_streamed": 3},
     "distributed/test_ranks": {
         "test_processes_that_cannot_share_the_shards_are_told_once_and_nothing_is_written": NONE,
         "test_two_processes_predict_and_evaluate_with_one_voice": NONE,
@@ -268,6 +269,10 @@ EVERY = {
         "test_a_rate_is_found_and_a_divergence_is_said": NONE,
     },
     "train/test_array_labels": {"test_predictions_are_the_labels": 4},
+    "train/test_buckets": {
+        "test_a_compiled_run_goes_on_and_is_replayed_with_its_bits": NONE,
+        "test_steps_are_those_of_batches_filled_up_to_the_longest_of_all": 3,
+    },
     "train/test_every_optimizer": {"test_every_optimizer_resumes_exactly": 6},
     "train/test_joint_targets": {
         "test_on_the_command_line": NONE,

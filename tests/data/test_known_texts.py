@@ -38,7 +38,7 @@ def outcome(path, streamed):
         return str(error)
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(
     pools=st.lists(st.sampled_from([*POOLS]), min_size=2, max_size=3),
     rows=st.integers(8, 60),

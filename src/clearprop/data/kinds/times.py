@@ -323,7 +323,7 @@ def parts_of(seconds: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     dates = days.astype(np.int64).astype("datetime64[D]")
     years = dates.astype("datetime64[Y]")
     starts = years.astype("datetime64[D]")
-    lengths = (years + 1).astype("datetime64[D]") - starts
+    lengths = (years + np.timedelta64(1, "Y")).astype("datetime64[D]") - starts
     return {
         "year": years.astype(np.int64) + 1970.0,
         "year share": (dates - starts).astype(np.float64) / lengths.astype(np.float64),
