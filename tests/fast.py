@@ -6,6 +6,7 @@ functions, call stacks in messages, dataclasses, pickling, warnings, files.
 
 FAST = {
     "errors": ["shapes/test_messages"],
+    "late_faces": ["test_public_names"],
     "shapes": ["shapes/test_sizes"],
     "notation": ["notation/test_printing"],
     "program": ["program/test_program"],

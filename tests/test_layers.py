@@ -17,6 +17,7 @@ from tests.tiers import later, together
 
 LAYERS = [
     "errors",
+    "late_faces",
     "shapes",
     "notation",
     "program",

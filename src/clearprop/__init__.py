@@ -25,6 +25,7 @@ from clearprop.autodiff.transforms import vjp as vjp
 from clearprop.autodiff.transforms import vmap as vmap
 from clearprop.autodiff.trees import tree_map as tree_map
 from clearprop.errors import ClearpropError as ClearpropError
+from clearprop.late_faces import homes_of as _homes_of
 from clearprop.primitives import Zero as Zero
 from clearprop.primitives import composite as composite
 from clearprop.primitives import primitive as primitive
@@ -90,7 +91,7 @@ else:
         "search": "cross_validate ensemble sweep",
         "train": "Run TrainingInterrupted fit load lr_range_test",
     }
-    _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
+    _HOMES = _homes_of(_NAMES)
     _OWN = {name for name, value in globals().items() if name[0] != "_" and not isinstance(value, type(errors))}
     __all__ = sorted(_OWN | {"errors", "random"} | _HOMES.keys())  # no folders, which imports leave here
 

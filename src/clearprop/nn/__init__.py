@@ -8,9 +8,10 @@ Open to other folders beside the names here: `argument_checks`, `fields` (the ki
 and `loss_text`, `module`, `networks`, `structure` (paths of a tree).
 """
 
-import importlib as _importlib
 import typing as _typing
 
+from clearprop.late_faces import homes_of as _homes_of
+from clearprop.late_faces import late_face as _late_face
 from clearprop.nn.activations import ACTIVATIONS as ACTIVATIONS
 from clearprop.nn.activations import Activation as Activation
 from clearprop.nn.activations import Function as Function
@@ -139,16 +140,5 @@ else:
         "positions": "LearnedPositions SinusoidalPositions causal_mask length_mask rotary",
         "recurrent": "GRU LSTM RNN",
     }
-    _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
-
-    def __getattr__(name: str) -> object:
-        """A layer that is asked for the first time, from its home (PEP 562); from then on it is an ordinary name."""
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module = _importlib.import_module(f"{__name__}.{_HOMES[name]}")
-        return globals().setdefault(name, getattr(module, name))
-
-    def __dir__() -> list[str]:
-        """What completion shows: no folders and files, which imports leave here."""
-        own = {name for name, value in globals().items() if name[0] != "_" and not isinstance(value, type(_typing))}
-        return sorted(own | _HOMES.keys())
+    _HOMES = _homes_of(_NAMES)
+    __getattr__, __dir__ = _late_face(globals(), _HOMES)

@@ -8,9 +8,9 @@ Open to other folders beside the names here: `transform` (what a rule of one's o
 `factored`, `hyperparameters`, `inspection`, `schedules`; `objective` to benchmarks.
 """
 
-import importlib as _importlib
 import typing as _typing
 
+from clearprop.late_faces import late_face as _late_face
 from clearprop.optim.hyperparameters import HOMES as _HOMES
 from clearprop.optim.hyperparameters import by_name as by_name
 from clearprop.optim.hyperparameters import from_config as from_config
@@ -104,15 +104,4 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.optim.switching import switch as switch
     from clearprop.optim.uncertainty import Estimate as Estimate
 else:
-
-    def __getattr__(name: str) -> object:
-        """A name that is asked for the first time, from its home (PEP 562); from then on it is an ordinary name."""
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module = _importlib.import_module(f"{__name__}.{_HOMES[name]}")
-        return globals().setdefault(name, getattr(module, name))
-
-    def __dir__() -> list[str]:
-        """What completion shows: no files, which imports leave here."""
-        own = {name for name, value in globals().items() if name[0] != "_" and not isinstance(value, type(_typing))}
-        return sorted(own | _HOMES.keys())
+    __getattr__, __dir__ = _late_face(globals(), _HOMES)

@@ -19,6 +19,7 @@ from clearprop.errors import (
     unknown_name,
     user_line,
 )
+from clearprop.late_faces import homes_of
 from clearprop.nn.argument_checks import is_number
 from clearprop.program.ir import Var
 from clearprop.program.values import Node, raw
@@ -113,7 +114,7 @@ _NAMES = {
     "switching": "after_steps on_plateau projection_settles swats switch",
     "uncertainty": "Estimate",
 }
-HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
+HOMES = homes_of(_NAMES)
 """The file of each name of `cl.optim` that is loaded when it is first asked for."""
 
 
