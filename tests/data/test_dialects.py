@@ -1,6 +1,7 @@
 """Files in which quotes, names, durations or dates are written in another way: the right values, told; or refused."""
 
 import datetime
+import json
 from unittest.mock import patch
 
 import numpy as np
@@ -52,6 +53,12 @@ AUSTRIAN = "Jänner Feber März April Mai Juni Juli August September Oktober Nov
 SHORT = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
 # the text, the words that are said, the name of a column and its values, and a part of the notes
 READ = {
+    "apostrophes beside usual quotes": (
+        "v,b,price\n" + "".join(f"'w{k % 5}',\"say \"\"{k % 3}\"\"\",{Y[k]}\n" for k in range(N)),
+        ("v", [f"'w{k % 5}'" for k in range(N)]),
+        "",
+    ),
+    "names that files of R begin with": (table(lambda k: A[k], "RDX,HMX,price"), ("RDX", AS_NUMBERS), ""),
     "names of rows, as R writes them": (
         '"area","rooms","price"\n' + "".join(f'"{k + 1}",{A[k]},{k % 4},{Y[k]}\n' for k in range(N)),
         ("area", AS_NUMBERS),
@@ -222,6 +229,10 @@ READ = {
 }  # fmt: skip
 # what is said of a column
 NOTED = {
+    "a fill of many digits": (
+        table(lambda k: "9.969209968386869e+36" if k % 9 == 4 else A[k]),
+        "9.96921e+36 may stand for a missing value (--missing with it as it is written)",
+    ),
     "a date for none": (
         table(lambda k: "1900-01-01" if k % 9 == 0 else f"2020-01-{DAY[k]:02}"),
         "1900-01-01 may stand",
@@ -237,7 +248,14 @@ NOTED = {
     "hours and minutes": (table(lambda k: f"{k % 3}h {k % 60}m"), "'0h 0m' is no number (write it in seconds"),
     "dates of another language": (table(lambda k: f"{DAY[k]} stycznia {2000 + k}"), "is no date that is read"),
 }
+FAR_BELOW = "".join(f"'w{k % 5}',{k % 7},{k % 9}.5\n" for k in range(30_000))
 REFUSED = {
+    "an apostrophe far below, and another": (
+        "v,b,price\n" + FAR_BELOW + "'tis,3,0\n'tx',1,5\n", "a quote is out of place", "close the quote"
+    ),
+    "an apostrophe far below": (
+        "v,b,price\n" + FAR_BELOW + "'tis,3,0\n" + "w,1,5\n" * 30_000, "a quote is out of place", "close the quote"
+    ),
     "zero bytes": (table(lambda k: A[k] + "\0" * (k == 3)), "bytes that are zero", "tr -d"),
     "zero bytes at the end": (table(lambda k: A[k]) + "\0" * 99, "bytes that are zero", "tr -d"),
     "zero bytes within words": (table(lambda k: "ab"[k % 2] + "\0" * (k == 3)), "bytes that are zero", "tr -d"),
@@ -311,3 +329,12 @@ def test_what_would_be_misread_is_refused(name, in_blocks, tmp_path):
     assert headline in caught.value.headline
     assert remedy in caught.value.try_
     assert str(path) in caught.value.where or path.name in caught.value.where
+
+
+def test_rows_of_objects_have_the_texts_that_they_are_given(tmp_path):
+    path = tmp_path / "t.jsonl"
+    said = [{"#id": k, "q": f'{k % 3}" pipe', "w": f"'a{k % 2}'", "y": float(Y[k])} for k in range(N)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in said), encoding="utf-8")
+    columns = {c.name: as_category(c).values.tolist() for c in load_table(path, "y").features}
+    assert columns["q"] == [row["q"] for row in said] and columns["w"] == [row["w"] for row in said]
+    assert "#id" in columns

@@ -132,6 +132,19 @@ def test_longer_sequences_are_told_and_their_last_steps_read(file):
     assert steps[:, -2].tolist() == [1.0] * 7 and encoded.rows.tolist() == [0]
 
 
+def test_a_target_that_stands_before_the_steps_that_are_read_is_found(file):
+    fitted = read(file).preprocessing
+    path = file.parent / "longer.csv"
+    rows = {"day": [f"2024-03-{t + 1:02}" for t in range(9)], "patient": ["x"] * 9, "pulse": [0.0] * 9}
+    longer = polars.DataFrame({**rows, "ward": ["a"] * 9, "trend": ["up", *[None] * 8]})
+    longer.write_csv(path)
+    encoded = fitted.encode(str(path), with_target=True)
+    assert encoded.y.tolist() == [1]
+    longer.with_columns(trend=polars.Series(["up", *["down"] * 8])).write_csv(path)
+    with pytest.raises(DataError, match="'trend' changes within a sequence"):
+        fitted.encode(str(path), with_target=True)
+
+
 def changed(**columns):
     return DATA.with_columns(**{name: polars.Series(values) for name, values in columns.items()})
 
@@ -151,6 +164,11 @@ REFUSED = {
         {},
         changed(patient=["", *NAMES[1:]]),
         "a row has no value in 'patient', which says its sequence",
+    ),
+    "a column called as the mask": (
+        {},
+        DATA.with_columns(there=1.0 * polars.Series(range(len(NAMES)))),
+        "a column is called 'there', as what says which steps of a sequence are there",
     ),
     "words for times": ({"sequence": "patient:ward"}, DATA, "'ward' has no order in time"),
     "one column": ({"sequence": "patient"}, DATA, "--sequence cannot be 'patient'"),

@@ -131,8 +131,8 @@ class NumberEncoding:
         if _CODE.fullmatch(self.name):
             return f"if these are codes: --kind {self.name}=category"
         word = self._missing_word
-        said = word if len(word) < 9 else f"{float(word):g}"
-        return f"{said} may stand for a missing value (--missing {said})" if word else ""
+        said, how = (word, word) if len(word) < 9 else (f"{float(word):g}", "with it as it is written")
+        return f"{said} may stand for a missing value (--missing {how})" if word else ""
 
     @property
     def _missing_word(self) -> str:

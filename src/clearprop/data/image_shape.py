@@ -18,7 +18,9 @@ _PLACE = re.compile(r"(\D*)(\d+(?:\D+\d+){0,3})\D*")
 """A name that ends in the place of a pixel: `x[3, 5]`, `x[3, 5, 0]`, `pixel_3_5`."""
 _STEP = re.compile(r"(.*)\[(\d+)\]", re.DOTALL)
 """A name that ends in the number of a step."""
-THERE = "there["
+MASK = "there"
+"""What is called so says which steps of a sequence are there."""
+THERE = f"{MASK}["
 """So begin the names of columns that say whether a step of a sequence is there."""
 CHANNELS = 4
 """Images have so many channels at most: grey values, or colours with transparency."""
@@ -116,11 +118,11 @@ class SequenceForm:
         ('pulse[0]', 'there[0]', 'pulse[1]', 'there[1]')
         """
         each = tuple(features)
-        return tuple(f"{name}[{step}]" for step in range(self.steps) for name in (*each, THERE.removesuffix("[")))
+        return tuple(f"{name}[{step}]" for step in range(self.steps) for name in (*each, MASK))
 
     def owners(self, columns: Iterable[str]) -> tuple[str, ...]:
         """The column that each feature of a sequence comes from; a step that is there comes from none."""
-        return (*columns, THERE.removesuffix("[")) * self.steps
+        return (*columns, MASK) * self.steps
 
 
 def _steps(columns: Sequence[str]) -> int:
@@ -128,7 +130,7 @@ def _steps(columns: Sequence[str]) -> int:
     found = [_STEP.fullmatch(name) for name in columns]
     heads = [match[1] for match in found if match and match[2] == "0"]
     steps = len(columns) // max(len(heads), 1)
-    if not heads or heads[-1] != THERE.removesuffix("["):
+    if not heads or heads[-1] != MASK:
         return 0
     return steps if list(columns) == [f"{head}[{step}]" for step in range(steps) for head in heads] else 0
 

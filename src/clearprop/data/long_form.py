@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from clearprop.data.column_roles import used_column
 from clearprop.data.columns import Column, Frame, Locator, RowNumbers, TableColumns, as_category, quantity
-from clearprop.data.image_shape import SequenceForm
+from clearprop.data.image_shape import MASK, SequenceForm
 from clearprop.data.readers.reading import TIMES, ColumnChoice
 from clearprop.data.readers.sources import default_memory
 from clearprop.data.streaming.memory import size_text
@@ -53,8 +53,7 @@ class Series:
     def take(self, chosen: RowNumbers) -> Series:
         """The chosen sequences."""
         lengths = np.diff(self.bounds)[chosen]
-        bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
-        return replace(self, rows=self.rows[self.places(chosen)], bounds=bounds, firsts=self.firsts[chosen])
+        return replace(self, rows=self.rows[self.places(chosen)], bounds=_bounds(lengths), firsts=self.firsts[chosen])
 
     def lay_out(self, features: NDArray[Any], widths: Sequence[int]) -> NDArray[np.float32]:
         """The features of all steps, `(steps, features)`, as one row for each sequence, which zeros fill up.
@@ -102,18 +101,16 @@ def sequences_in(
     assert choice.sequence is not None
     identifier, time = choice.sequence
     _require_table(frame, choice, needed)
-    names = _complete(as_category(frame[identifier]), frame, "its sequence").values
+    levels = _complete(as_category(frame[identifier]), frame, "its sequence").levels
+    codes = levels.in_order().places.astype(np.intp, copy=False)
     known = used_column(frame[time], frame.place, frame.source, choice.kind_of(time))
     known = _complete(_in_time(known, frame), frame, "its place in it")
-    firsts: dict[str, int] = {}
-    codes = np.empty(frame.rows, np.intp)
-    for row, name in enumerate(names.tolist()):
-        codes[row] = firsts.setdefault(name, len(firsts))
     _, starts = np.unique(codes, return_index=True)
     rows = np.lexsort((known.values, codes))
     _require_distinct(known, codes, rows, frame, identifier)
     lengths = np.bincount(codes)
     notes: tuple[str, ...] = ()
+    cut: Series | None = None
     if form is None:
         order = "number" if known.kind == "number" else known.use if known.use in TIMES else "date"
         form = SequenceForm(identifier, time, order, int(lengths.max()))
@@ -125,16 +122,24 @@ def sequences_in(
         told, many = quantity(int((lengths > form.steps).sum()), "sequence"), quantity(form.steps, "step")
         notes = (f"{told} longer than the {many} of the longest in training: of these the last {form.steps} are read",)
         left = np.repeat(np.cumsum(lengths), lengths) - np.arange(frame.rows)
-        rows, lengths = rows[left <= form.steps], np.minimum(lengths, form.steps)
-    bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
-    series = Series(form, rows, bounds, starts.astype(np.intp), notes)
+        cut = Series(form, rows[left <= form.steps], _bounds(np.minimum(lengths, form.steps)), starts, notes)
+    whole = Series(form, rows, _bounds(lengths), starts, notes)
     held = TableColumns.held(frame.columns, frame.rows)
-    steps = replace(frame, columns=held.take(rows), place=_place_in(frame.place, rows), lines=None)
-    makers = [
-        partial(_one_each, steps, series, number, choice, (*needed, choice.weight)) for number in range(len(held))
+    steps = _steps_in(frame, held, whole)
+    makers = [  # of all steps, those among them that are not read
+        partial(_one_each, steps, whole, number, choice, (*needed, choice.weight)) for number in range(len(held))
     ]
     each = TableColumns(held.names, makers, len(starts))
-    return steps, replace(frame, columns=each, place=_place_in(frame.place, series.firsts), lines=None), series
+    sequences = replace(frame, columns=each, place=_place_in(frame.place, whole.firsts), lines=None)
+    return steps if cut is None else _steps_in(frame, held, cut), sequences, cut or whole
+
+
+def _bounds(lengths: RowNumbers) -> RowNumbers:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
+
+
+def _steps_in(frame: Frame, held: TableColumns, series: Series) -> Frame:
+    return replace(frame, columns=held.take(series.rows), place=_place_in(frame.place, series.rows), lines=None)
 
 
 def _place_in(place: Locator, rows: RowNumbers) -> Locator:
@@ -188,6 +193,14 @@ def _require_table(frame: Frame, choice: ColumnChoice, needed: Sequence[str]) ->
             got="pictures" if frame.pictures is not None else "an array, whose columns have no names",
             where=f"{option}, {frame.source}",
             try_="numpy.savez(file, x=x, y=y, lengths=lengths) with x (sequences, steps, features), and no --sequence",
+        )
+    if MASK in frame.names:
+        raise DataError(
+            f"a column is called {MASK!r}, as what says which steps of a sequence are there",
+            expected="another name",
+            got=repr(MASK),
+            where=f"{option}, {frame.source}",
+            try_=f"another name for it, such as 'is_{MASK}'",
         )
     if identifier in needed:
         raise DataError(

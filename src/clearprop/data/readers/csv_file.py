@@ -130,14 +130,16 @@ _HEAD = 1 << 18
 """The characters that are looked at to tell how fields are quoted."""
 
 
-def _in_usual_quotes(plain: PlainText, reading: Reading) -> PlainText:
-    """The text, or a copy of one that is quoted in another way than is usual."""
+def _in_usual_quotes(plain: PlainText, source: str, reading: Reading) -> PlainText:
+    """The text, or a copy of one that is quoted in another way than is usual; what we wrote ourselves is not."""
+    if plain.joined:
+        return plain
     with plain.path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
         head = file.read(_HEAD)
     if not ("'" in head or '\\"' in head or head.lstrip("\r\n").startswith("#")):
         return plain
     whole = len(head) < _HEAD
-    return as_usual(plain, head if whole else head[: head.rfind("\n") + 1], reading.separator)
+    return as_usual(plain, source, head if whole else head[: head.rfind("\n") + 1], reading.separator)
 
 
 class CsvFile:
@@ -147,7 +149,8 @@ class CsvFile:
     """
 
     def __init__(self, path: Path, source: str, reading: Reading = AS_SHOWN) -> None:
-        self.plain = _in_usual_quotes(plain_text(path, source, reading.encoding, reading.habit.encoding), reading)
+        plain = plain_text(path, source, reading.encoding, reading.habit.encoding)
+        self.plain = _in_usual_quotes(plain, source, reading)
         self.source, self.reading = source, reading
         self.form = find_form(self.plain.path, reading)
         if self.form.above:

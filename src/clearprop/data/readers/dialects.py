@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from clearprop.data.columns import quantity
-from clearprop.data.readers.formats import LINE_FEED, LONGEST_LINE, names_behind_hash
+from clearprop.data.readers.formats import LINE_FEED, LONGEST_LINE, names_behind_hash, quote_error
 from clearprop.data.readers.plain_text import PlainText, copied_text
 from clearprop.data.readers.reading import DELIMITERS
 
@@ -23,11 +23,12 @@ _ESCAPED = re.compile(r'\\(["\\])')
 _IN_APOSTROPHES = re.compile(r"'.*'", re.DOTALL)
 
 
-def as_usual(plain: PlainText, head: str, separator: str | None) -> PlainText:
+def as_usual(plain: PlainText, source: str, head: str, separator: str | None) -> PlainText:
     r"""The text itself, or a copy in which names follow no `#`, and quotes are doubled ones.
 
     `head` is its beginning, `separator` what stands between fields, if that is known.  Quotes are written otherwise as
     `\"`, where the text can be read in no usual way, and as apostrophes around every cell of a row or of a column.
+    Raises DataError for apostrophes further down that are no quotes.
     """
     start = names_behind_hash(head)
     if start:
@@ -35,10 +36,10 @@ def as_usual(plain: PlainText, head: str, separator: str | None) -> PlainText:
     signs = [separator] if separator is not None else list(DELIMITERS)
     lines = head.splitlines(keepends=True)
     if '\\"' in head and not _reads(lines, signs) and _reads(list(map(_double_quotes, lines)), signs):
-        return copied_text(plain, _with_double_quotes_quotes, r"quotes within fields are written \"")
+        return copied_text(plain, _with_doubled_quotes, r"quotes within fields are written \"")
     sign = next((sign for sign in signs if _is_in_apostrophes(lines, sign)), None)
     if sign is not None:
-        return copied_text(plain, _with_other_quotes(sign), "apostrophes around fields are taken for quotes")
+        return copied_text(plain, _with_other_quotes(source, sign), "apostrophes around fields are taken for quotes")
     return plain
 
 
@@ -76,7 +77,7 @@ def _double_quotes(line: str) -> str:
     return _ESCAPED.sub(lambda found: '""' if found[1] == '"' else "\\", line)
 
 
-def _with_double_quotes_quotes(text: IO[str], out: IO[str]) -> None:
+def _with_doubled_quotes(text: IO[str], out: IO[str]) -> None:
     out.writelines(map(_double_quotes, text))
 
 
@@ -104,8 +105,8 @@ def _is_in_apostrophes(lines: list[str], sign: str) -> bool:
     if len(written) < len(rows):  # lines within apostrophes
         return all(map(_IN_APOSTROPHES.fullmatch, written[0].split(sign)))
     by_row = [_raw_cells(line, sign) for line in written[: len(rows)]]
-    if any(len(cells) != len(rows[0]) for cells in by_row):
-        return False
+    if any(len(cells) != len(rows[0]) or any(cell.startswith('"') for cell in cells) for cells in by_row):
+        return False  # rows of another width, or usual quotes
     quoted = [[_IN_APOSTROPHES.fullmatch(cell) is not None for cell in cells] for cells in by_row]
     return all(quoted[0]) or any(map(all, zip(*quoted[1:], strict=True)))
 
@@ -116,11 +117,16 @@ def _raw_cells(line: str, sign: str) -> list[str]:
     return re.findall(pattern, line)
 
 
-def _with_other_quotes(sign: str) -> Callable[[IO[str], IO[str]], None]:
+def _with_other_quotes(source: str, sign: str) -> Callable[[IO[str], IO[str]], None]:
     def write(text: IO[str], out: IO[str]) -> None:
         writer = csv.writer(out, delimiter=sign, lineterminator="\n")
-        for row in csv.reader(text, delimiter=sign, quotechar="'"):
-            writer.writerow(row)  # a blank line is a blank line
+        reader, start = csv.reader(text, delimiter=sign, quotechar="'", strict=True), 1
+        try:
+            for row in reader:
+                writer.writerow(row)  # a blank line is a blank line
+                start = reader.line_num + 1
+        except csv.Error as problem:
+            raise quote_error(source, start, str(problem)) from None
 
     return write
 

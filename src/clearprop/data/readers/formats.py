@@ -263,6 +263,8 @@ def names_behind_hash(head: str) -> str:
 
 
 _UNPACK = "unpack it first"
+_OF_R = ("a file of R", "write.csv(table, 'table.csv', row.names=FALSE) in R")
+_PICKLE = ("a pickle", "cl.fit(pandas.read_pickle(path), target=…), if you trust the file: it runs code")
 _FOREIGN = (
     (0, b"%PDF", "a PDF", "export the table as CSV from the program that made it"),
     (0, b"SQLite format 3", "an SQLite database", "cl.fit(pandas.read_sql(query, connection), target=…)"),
@@ -270,20 +272,8 @@ _FOREIGN = (
     (0, b"<stata_dta>", "a Stata file", "cl.fit(pandas.read_stata(path), target=…)"),
     (0, b"$FL2@(#)", "an SPSS file", "cl.fit(pandas.read_spss(path), target=…)"),
     (12, b"\xc2\xea\x81\x60\xb3\x14\x11\xcf", "a SAS file", "cl.fit(pandas.read_sas(path), target=…)"),
-    (0, b"RDX", "a file of R", "write.csv(table, 'table.csv', row.names=FALSE) in R"),
-    (0, b"X\n\x00\x00\x00", "a file of R", "write.csv(table, 'table.csv', row.names=FALSE) in R"),
-    (
-        0,
-        b"\x80\x04\x95",
-        "a pickle",
-        "cl.fit(pandas.read_pickle(path), target=…), if you trust the file: it runs code",
-    ),
-    (
-        0,
-        b"\x80\x05\x95",
-        "a pickle",
-        "cl.fit(pandas.read_pickle(path), target=…), if you trust the file: it runs code",
-    ),
+    *((0, mark, *_OF_R) for mark in (b"RDX2\n", b"RDX3\n", b"RDA2\n", b"RDA3\n", b"X\n\x00\x00\x00")),
+    *((0, mark, *_PICKLE) for mark in (b"\x80\x04\x95", b"\x80\x05\x95")),
     (257, b"ustar", "a tar archive", _UNPACK),
     (0, b"7z\xbc\xaf", "a 7-Zip archive", _UNPACK),
     (0, b"Rar!", "a RAR archive", _UNPACK),
