@@ -85,3 +85,12 @@ def test_every_attribute_is_there(kind, objects):
 @pytest.mark.parametrize("command", BEFORE["options"])
 def test_every_option_is_there(command):
     assert set(BEFORE["options"][command]) <= set(names.options()[command])
+
+
+@pytest.mark.parametrize("package", ["nn", "optim"])
+def test_a_star_brings_all_names_and_no_files(package):
+    brought = {}
+    exec(f"from clearprop.{package} import *", brought)
+    brought.pop("__builtins__")
+    assert sorted(brought) == dir(getattr(cl, package))
+    assert not [name for name, value in brought.items() if inspect.ismodule(value)]

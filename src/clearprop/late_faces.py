@@ -17,10 +17,10 @@ def homes_of(names: Mapping[str, str]) -> dict[str, str]:
 
 def late_face(
     face: dict[str, Any], homes: Mapping[str, str]
-) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """`__getattr__` and `__dir__` of a package whose names have these homes.
+) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+    """`__getattr__`, `__dir__` and `__all__` of a package whose names have these homes.
 
-    face   the package's `globals()`, where a name that was asked for becomes an ordinary one
+    face   the package's `globals()`, all other names among them; a name that was asked for becomes an ordinary one
     homes  the file of each name, within the package
     """
 
@@ -35,4 +35,4 @@ def late_face(
         own = {name for name, value in face.items() if name[0] != "_" and not isinstance(value, ModuleType)}
         return sorted(own | homes.keys())
 
-    return load, shown
+    return load, shown, shown()

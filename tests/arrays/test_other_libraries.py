@@ -88,3 +88,40 @@ def test_columns_as_places(place):
     except ClearpropError:
         return
     assert np.array_equal(np.asarray(found), T[[0, 1]])
+
+
+class Refuses:
+    """An array whose library gives no numbers, as PyTorch's does where a gradient is recorded."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("call .detach() first")
+
+
+class NoArray:
+    def __array__(self, dtype=None, copy=None):
+        return self
+
+
+T1 = cl.asarray(T)
+WRONG = {
+    "a library that refuses": (lambda: T1 + Refuses(), "call .detach() first"),
+    "no array after all": (lambda: T1 + NoArray(), "not producing an array"),
+    "a dtype": (lambda: T1 * np.float64, "the class float64"),
+    "a dtype on the left": (lambda: np.float32 * T1, "the class float32"),
+    "a complex number": (lambda: cl.maximum(T1, 1j), "complex128"),
+    "a complex number to compare": (lambda: T1 < 1j, "complex128"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_no_operand_is_refused_with_what_it_is(case):
+    compute, got = WRONG[case]
+    with pytest.raises(ClearpropError) as caught:
+        compute()
+    assert got in str(caught.value.got)
+
+
+def test_a_product_in_place_is_the_product():
+    x = cl.asarray(T)
+    x @= pandas.DataFrame(B)
+    np.testing.assert_array_equal(np.asarray(x), T @ B)

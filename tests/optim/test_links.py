@@ -5,6 +5,8 @@ import pytest
 
 import clearprop as cl
 from clearprop import optim
+from clearprop.optim import basic_transforms
+from clearprop.optim.hyperparameters import Configured
 from tests.optim import problem, reference
 
 
@@ -198,3 +200,16 @@ def test_rules_within_groups_look_at_the_loss_of_their_own_parameters():
     ):
         found = opt.update(grads, opt.init(params), params, f=f)[0]
         assert float(found["a"]) == float(alone["a"]) == pytest.approx(-24.0) and float(found["b"]) == -12.0
+
+
+def test_a_rule_of_the_users_own_stays_in_the_place_of_ours(monkeypatch):
+    registry = Configured.registry
+    monkeypatch.setattr(Configured, "registry", {name: kind for name, kind in registry.items() if name != "sam"})
+    users = type("sam", (optim.Transform,), {"__annotations__": {}, "init": lambda self, params: ()})
+    ours = type("sam", (optim.Transform,), {"__annotations__": {}, "__module__": "clearprop.optim.sharpness"})
+    assert optim.by_name("sam") == users() and type(optim.by_name("sam")) is not ours
+
+
+def test_links_are_found_where_they_stood():
+    """Pickles of earlier versions name the file."""
+    assert basic_transforms.scale_by_learning_rate is optim.scale_by_learning_rate

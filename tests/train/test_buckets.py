@@ -136,3 +136,10 @@ def test_networks_of_one_length_are_refused(case, tmp_path):
     with pytest.raises(ArgumentError, match="buckets are of sequences whose steps say whether they are there"):
         cl.fit(net, (x, Y), buckets=2, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_network_that_takes_one_length_alone_is_refused(tmp_path):
+    net = cl.nn.Sequential(cl.nn.Masked(cl.nn.Dense(FEATURES, 1)), cl.nn.Flatten(), cl.nn.Dense(STEPS, 2))
+    with pytest.raises(ArgumentError, match="buckets are for networks that take sequences of any length"):
+        cl.fit(net, (X, Y), buckets=2, batch_size=8, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

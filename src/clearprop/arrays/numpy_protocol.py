@@ -69,7 +69,7 @@ def apply_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Ma
     except ClearpropError:
         raise
     except (AttributeError, IndexError, TypeError):  # of arguments that NumPy takes, and the form of ours does not
-        if any(map(callable, args)):  # they may be errors of the user's function
+        if any(map(callable, (*args, *kwargs.values()))):  # they may be errors of the user's function
             raise
         raise refusal_of(name) from None
 
@@ -196,7 +196,9 @@ _UFUNCS |= {"radians": "deg2rad", "conjugate": "conj"}
 _FUNCTIONS = {"amax": "max", "amin": "min", "concatenate": "concat"}
 # NumPy's residuals are another array where there are no more rows than columns, and the other one writes into its first
 _OTHERWISE = ("linalg.lstsq", "put_along_axis")
-_ARRAYS = frozenset("a b x y v p m f ary arr ar ar1 ar2 x1 x2 weights values element test_elements xp fp d".split())
+_ARRAYS = frozenset(
+    "a b x y v p m f ary arr ar ar1 ar2 x1 x2 weights values element test_elements xp fp d prepend append".split()
+)
 """What NumPy, and we, call operands that are arrays."""
 _SEQUENCES = ("tup",)
 """What they call operands that are several; those of `block` are nested."""

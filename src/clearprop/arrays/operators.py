@@ -17,14 +17,13 @@ from clearprop.arrays.number_refusals import (
     traced_number,
     whole_number,
 )
-from clearprop.arrays.numpy_protocol import combine
+from clearprop.arrays.numpy_protocol import FUNCTIONS, combine
 from clearprop.autodiff.reverse import is_followed
 from clearprop.errors import ArgumentError, DTypeError, user_line
 from clearprop.program.ir import Var
 from clearprop.program.types import Value, type_of
 from clearprop.program.values import Node
 from clearprop.rules import elementwise as ew
-from clearprop.rules import linear
 from clearprop.rules.indexing import Key
 from clearprop.rules.on_demand import find
 from clearprop.rules.reductions import any
@@ -226,7 +225,7 @@ class Operators(Node, metaclass=_Listed):
 
     def __imatmul__(self, other: Value) -> Self:
         self._require_unused(other, "@=", "x = x @ y")
-        return linear.matmul(self, other)
+        return FUNCTIONS["matmul"](self, other)
 
     def __iand__(self, other: Value) -> Self:
         self._require_unused(other, "&=", "x = x & y")

@@ -141,4 +141,4 @@ else:
         "recurrent": "GRU LSTM RNN",
     }
     _HOMES = _homes_of(_NAMES)
-    __getattr__, __dir__ = _late_face(globals(), _HOMES)
+    __getattr__, __dir__, __all__ = _late_face(globals(), _HOMES)

@@ -104,4 +104,4 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.optim.switching import switch as switch
     from clearprop.optim.uncertainty import Estimate as Estimate
 else:
-    __getattr__, __dir__ = _late_face(globals(), _HOMES)
+    __getattr__, __dir__, __all__ = _late_face(globals(), _HOMES)

@@ -10,6 +10,7 @@ from clearprop.errors import ArgumentError, user_line
 from clearprop.optim.hyperparameters import ANY_NUMBER, FRACTION, NOT_NEGATIVE, POSITIVE, SHARE, Choices, hyper
 from clearprop.optim.lengths import length_of, unit_lengths
 from clearprop.optim.transform import Leafwise, ParameterView, Transform, scalar_like
+from clearprop.optim.transform import scale_by_learning_rate as scale_by_learning_rate  # pickles look for it here
 from clearprop.program.ir import shape_of
 from clearprop.rules.elementwise import clip, maximum, where
 

@@ -137,8 +137,8 @@ class Configured:
             cls.__init__ = checked_call(cls.__init__, cls.__name__)  # type: ignore[method-assign]  # the same, with advice
         if is_ours(cls):
             checked_methods(cls)
-        if not cls.__name__[0].isupper():
-            cls.registry[cls.__name__] = cls
+        if not cls.__name__[0].isupper() and not (is_ours(cls) and cls.__name__ in cls.registry):
+            cls.registry[cls.__name__] = cls  # ours, which may be loaded late, are not put in the place of the user's
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses

@@ -176,7 +176,7 @@ def _parse_one(text: str, alone: bool, where: str, settings: dict[str, Any]) -> 
     """One optimizer, or beside others one or a link."""
     name, _, rest = text.partition(":")
     kind = _kind_named(name, alone, where)
-    fields = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]  # all_classes classes are dataclasses
+    fields = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]  # registered classes are dataclasses
     given: dict[str, Any] = {}
     for item in filter(None, rest.split(",")):
         key, value = _split_setting(text, item, where)

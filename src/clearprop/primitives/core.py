@@ -140,8 +140,7 @@ class Primitive:
                     positional.append(q.name)
         self.operands, self.params, self._positional = tuple(operands), params, tuple(positional)
         self._one_axis = "axis" in params and isinstance(params["axis"], int)
-        declared = self.__signature__.parameters.get("axis")
-        self._many_axes = declared is not None and declared.default is None
+        self._many_axes = getattr(self.__signature__.parameters.get("axis"), "default", p.empty) is None
 
     def _make_rules(self, rules: Mapping[str, Any]) -> tuple[Rule | Zero | None, ...]:
         prefix = "d_" if self.kind in ("elementwise", "reduction") else "vjp_"
@@ -302,6 +301,8 @@ class Primitive:
                         dtype = x.dtype
                     elif x.dtype is not dtype:
                         return self._run_mixed(values, params)
+                elif type(x) is complex:  # whose kind an array beside it does not show
+                    return self._run_mixed(values, params)
             if dtype is None or dtype.kind != "f":
                 return self._run_mixed(values, params)
             return (self._compute if RECORDING.quiet else self._compute_quietly)(*values, **params)

@@ -37,7 +37,7 @@ def require_real_value(value: Any, name: str) -> Any:
     0.5
     """
     held = getattr(value, "value", value)
-    if held is None or isinstance(held, (tuple, list, dict, str, complex)) or type_of(held).dtype.kind == "c":
+    if held is None or isinstance(held, (tuple, list, dict, str, complex)) or type_of(held).dtype.kind not in "biuf":
         shown = type(held).__name__ if getattr(held, "dtype", None) is None else str(type_of(held))
         raise DTypeError(
             f"{name} gives no number",
@@ -82,7 +82,15 @@ def _of_another_library(value: Any) -> Any:
             where=user_line(),
             try_="x.toarray()",
         )
-    return admit(np.asarray(value)) if callable(getattr(value, "__array__", None)) else value
+    if not callable(getattr(value, "__array__", None)):
+        return value
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as problem:  # of that library, which says what to do instead
+        raise DTypeError(
+            "a tensor holds numbers", expected="an array that NumPy can read", got=str(problem), where=user_line()
+        ) from None
+    return admit(array)
 
 
 def is_masked_array(value: Any) -> bool:
@@ -196,6 +204,14 @@ def admit_operands(args: tuple[Any, ...], values: list[Any]) -> tuple[tuple[Any,
         if _has_a_nodes_dtype(v, args):
             continue  # explanations compute in other precisions too, which no user's tensor has
         admitted = admit(v)
+        if isinstance(admitted, type):
+            raise DTypeError(
+                "a class is no operand",
+                expected="numbers, or an array of them",
+                got=f"the class {admitted.__name__}",
+                where=user_line(),
+                try_="cl.astype(x, dtype) for the numbers of x in another dtype",
+            )
         if admitted is not v:
             values[k], args = admitted, (*args[:k], admitted, *args[k + 1 :])
     return args, values

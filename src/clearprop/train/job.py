@@ -153,8 +153,23 @@ def _buckets_of(model: Any, x: NDArray[Any], number: int, least: int) -> tuple[t
     """
     wide = _width_of_step(model, x)
     steps = x.reshape(len(x), -1, x.shape[-1] if wide is None else wide)
-    found = bucket_rows(lengths_in(steps), number, least)
-    return tuple((rows, longest * (wide or 1)) for rows, longest in found)
+    found = tuple((rows, longest * (wide or 1)) for rows, longest in bucket_rows(lengths_in(steps), number, least))
+    _require_any_length(model, x[:1, : min(width for _, width in found)])
+    return found
+
+
+def _require_any_length(model: Any, x: NDArray[Any]) -> None:
+    """Raise ArgumentError for a network that takes no sequences as short as this one."""
+    try:
+        model(x)
+    except ClearpropError as problem:
+        raise ArgumentError(
+            "buckets are for networks that take sequences of any length",
+            expected="layers that go over the steps, and MeanOverSteps or the last step behind them",
+            got=problem.headline,
+            where="buckets",
+            try_="no buckets, or cl.nn.MeanOverSteps() in place of cl.nn.Flatten()",
+        ) from None
 
 
 def _width_of_step(model: Any, x: NDArray[Any]) -> int | None:
