@@ -58,5 +58,17 @@ def test_second_order_and_both_modes(case):
     cl.check_grads(f, arguments, order=2)
 
 
+@CASES
+def test_a_compiled_call_takes_the_layer_or_the_inputs_as_arguments(case):
+    """What is not an argument is captured: then either has sizes that are known, and the other's are symbols."""
+    model, inputs = case.model(), case.inputs
+    wanted = np.asarray(case.compute(model, *inputs))
+    of_inputs = cl.compile(lambda *values: case.compute(model, *values), executor="numpy")
+    of_layer = cl.compile(lambda layer: case.compute(layer, *inputs), executor="numpy")
+    np.testing.assert_allclose(np.asarray(of_inputs(*inputs)), wanted, rtol=1e-13, atol=1e-13)
+    if model is not None and model.parameters():
+        np.testing.assert_allclose(np.asarray(of_layer(model)), wanted, rtol=1e-13, atol=1e-13)
+
+
 def test_every_recorded_case_is_compared():
     assert sorted(case.name for case in LAYERS) == NAMES

@@ -32,7 +32,39 @@ def vector(outputs, y):
     return cl.nn.mse(outputs, outputs, reduction="none")
 
 
+def of_three(outputs, y, scale):
+    return cl.nn.mse(outputs, y) * scale
+
+
 CASES = {
+    "a loss of three": (
+        lambda: fit(loss=of_three),
+        f"""\
+of_three cannot be called with outputs and targets
+  expected  a function of two arrays: what the network computed, and what is right
+  got       of_three(outputs, y, scale): missing a required argument: 'scale'
+  where     {HERE}
+  try       lambda outputs, y: …, which calls it with what else it needs""",
+    ),
+    "a metric of one": (
+        lambda: fit(metrics=[lambda outputs: outputs]),
+        f"""\
+<lambda> cannot be called with outputs and targets
+  expected  a function of two arrays: what the network computed, and what is right
+  got       <lambda>(outputs): too many positional arguments
+  where     {HERE}
+  try       lambda outputs, y: …, which calls it with what else it needs""",
+    ),
+    "a loss of ours that takes more": (
+        lambda: fit(loss=cl.nn.contrastive),
+        f"""\
+contrastive cannot be called with outputs and targets
+  expected  a function of two arrays: what the network computed, and what is right
+  got       contrastive(a, b, alike, *, margin=1.0, reduction='mean', sample_weight=None): missing a required \
+argument: 'alike'
+  where     {HERE}
+  try       loss=lambda z, alike: cl.nn.contrastive(z[:, 0], z[:, 1], alike), for outputs in pairs""",
+    ),
     "no network": (
         lambda: fit(model=lambda x: x),
         f"""\

@@ -203,9 +203,10 @@ def _rows(layer: Embedding | EmbeddingBag, x: Any) -> Any:
             where=user_line(),
             try_="x.astype(int), where the values are whole numbers",
         )
-    if not isinstance(raw(x), Var):
+    if not isinstance(raw(x), Var) and isinstance(count, int):
         _require_known_rows(layer.label(), np.asarray(raw(x)), count)
-    # where values are not known yet, what is below 0 becomes a number beyond the last: `take` counts from the end
+    # where the values are not known yet, or how many rows a traced layer has, what is below 0 becomes a number beyond
+    # the last: `take` counts from the end
     found = take(layer.weight, where(x < 0, count, x), axis=0)
     return found if layer.padding is None else where(expand_dims(not_equal(x, layer.padding), -1), found, 0.0)
 

@@ -80,6 +80,35 @@ def function_only(name: str, known: Iterable[str], where: str) -> ArgumentError:
     )
 
 
+def require_pair(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The function, if it can be called with outputs and targets; one that does not tell what it takes is believed.
+
+    Raises ArgumentError for one with other parameters.
+
+    >>> require_pair(max, "largest") is max
+    True
+    """
+    try:
+        taken = inspect.signature(function)
+    except (TypeError, ValueError):
+        return function
+    try:
+        taken.bind(None, None)
+    except TypeError as mistake:
+        told = taken.replace(
+            parameters=[q.replace(annotation=q.empty) for q in taken.parameters.values()],
+            return_annotation=taken.empty,
+        )
+        raise ArgumentError(
+            f"{name} cannot be called with outputs and targets",
+            expected="a function of two arrays: what the network computed, and what is right",
+            got=f"{name}{told}: {mistake}",
+            where=user_line(),
+            try_=FUNCTIONS_ONLY.get(name, "lambda outputs, y: …, which calls it with what else it needs"),
+        ) from None
+    return function
+
+
 def with_settings(function: Callable[..., Any], text: str) -> SetLoss:
     """The loss with the settings that stand behind the colon of its text.  Raises ArgumentError for others."""
     said = text.partition(":")[2]

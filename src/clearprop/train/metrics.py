@@ -19,7 +19,7 @@ from clearprop.data.joint_target import JointTarget, Target
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.target_transforms import TargetTransform
 from clearprop.errors import ArgumentError, unknown_name, user_line
-from clearprop.nn.loss_text import SetLoss
+from clearprop.nn.loss_text import SetLoss, require_pair
 from clearprop.nn.losses import has_log_link, is_binary, loss_task, quantiles_of, several_quantiles_of
 from clearprop.program.ir import shape_of, trace
 from clearprop.program.operands import require_real_value
@@ -211,7 +211,7 @@ def find_loss(loss: str | Callable[[Any, Any], Any]) -> Measure:
     """The loss of that name, or the function as a loss.  Raises ArgumentError for an unknown name."""
     if isinstance(loss, Measure):
         return loss
-    found = loss if callable(loss) else nn.loss_named(loss)
+    found = require_pair(loss, _name(loss)) if callable(loss) else nn.loss_named(loss)
     return Measure(_name(found), found)
 
 
@@ -438,7 +438,7 @@ def _metric(metric: Any) -> Measure:
     if isinstance(metric, Measure):
         return metric
     if callable(metric):
-        return Measure(_name(metric), metric)
+        return Measure(_name(metric), require_pair(metric, _name(metric)))
     if not isinstance(metric, str) or metric not in METRICS:
         raise unknown_name("metric", str(metric), METRICS, where=user_line())
     return METRICS[metric]
