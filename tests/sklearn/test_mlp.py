@@ -4,6 +4,7 @@ import pickle
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import clearprop as cl
 from clearprop.errors import ArgumentError, DataError, RunError
+from clearprop.sklearn import perceptron
 from tests.tiers import diagonal
 
 X, Y = load_iris(return_X_y=True)
@@ -269,3 +271,62 @@ def test_weights_that_are_changed_are_those_that_predict_and_the_run_keeps_its_o
     assert np.ptp(before, axis=0).min() > 0.0 == np.ptp(estimator.predict_proba(X), axis=0).max()
     start = [np.asarray(v) for n, v in estimator.run_.replay(0).model.parameters().items() if n.endswith("weight")]
     assert all(np.array_equal(a, b) for a, b in zip(start, first, strict=True))
+
+
+REFUSED = {
+    "a number too few": X[:1, :2],
+    "a gap": np.where(X > 1.0, np.nan, X),
+    "an infinity": np.where(X > 1.0, np.inf, X),
+    "no rows": X[:0],
+    "no table": X[0],
+    "text": np.full((1, 4), "a"),
+    "a table without the names": X[:2],
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("wrong", REFUSED)
+def test_few_rows_are_refused_as_many_are(wrong, monkeypatch):
+    """Few plain rows are not asked what others are; whatever is wrong with them is told as ever."""
+    named = wrong == "a table without the names"
+    table = pd.DataFrame(X, columns=list("abcd")) if named else X
+    estimator = cl.sklearn.MLPClassifier(2, max_iter=1).fit(table, Y)
+    said = []
+    for few in (perceptron.FEW, 0):
+        monkeypatch.setattr(perceptron, "FEW", few)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            try:
+                estimator.predict(REFUSED[wrong])
+                said.append([str(w.message) for w in told])
+            except ValueError as problem:
+                said.append(str(problem))
+    assert said[0] == said[1]
+    assert said[0]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
+def test_few_rows_are_predicted_as_many_are(dtype, monkeypatch):
+    estimator, rows = cl.sklearn.MLPClassifier(2, max_iter=1).fit(X, Y), X[::-3].astype(dtype)
+    found = estimator.predict_proba(rows)
+    monkeypatch.setattr(perceptron, "FEW", 0)
+    assert found.tobytes() == estimator.predict_proba(rows).tobytes()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_weights_that_are_replaced_are_those_that_predict():
+    estimator = cl.sklearn.MLPRegressor(hidden_layer_sizes=3, max_iter=1, random_state=0).fit(X, Y.astype(float))
+    before, names = estimator.predict(X[:2]), set(vars(estimator))
+    estimator.intercepts_[-1] = estimator.intercepts_[-1] + 1.0
+    assert np.allclose(estimator.predict(X[:2]), before + 1.0)
+    estimator.activation = "logistic"
+    other = estimator.predict(X[:2])
+    assert np.array_equal(other, clone_of_weights(estimator).predict(X[:2]))
+    assert not np.allclose(other, before + 1.0)
+    assert set(vars(estimator)) == names
+
+
+def clone_of_weights(estimator):
+    """Another estimator of the same weights."""
+    return pickle.loads(pickle.dumps(estimator))

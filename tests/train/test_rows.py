@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import clearprop as cl
+from clearprop.compiler import row_products
+from clearprop.errors import ClearpropError
 from clearprop.explanation.runs import open_run
 from clearprop.program.values import raw
 from clearprop.train import metrics
@@ -43,6 +45,52 @@ def assert_rows_stand_by_themselves(model, x):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_rows_stand_by_themselves(name, dtype):
     assert_rows_stand_by_themselves(*network(name, dtype))
+
+
+class Doubled(cl.nn.Dense):
+    """A subclass of a plain layer, which is none."""
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+LINES = {
+    **{name: ["dense", name] for name in cl.nn.ACTIVATIONS},
+    "with parameters": ["dense", cl.nn.Activation("leaky_relu", slope=0.3), cl.nn.Activation("linear"), "dense"],
+    "without bias": [cl.nn.Dense(5, 5, bias=False, dtype=np.float64), "relu"],
+    "of other layers": ["dense", cl.nn.LayerNorm(5, dtype=np.float64), cl.nn.Dropout(0.5), cl.exp, "dense"],
+    "of a layer of the user's": [Doubled(5, 5, rng=1, dtype=np.float64), "tanh"],
+    "within each other": [cl.nn.Sequential("relu", cl.nn.Dense(5, 5, rng=2, dtype=np.float64)), "dense"],
+    "of another dtype": [cl.nn.Dense(5, 5), "gelu"],
+    "of nothing": [],
+}
+
+
+@pytest.mark.parametrize("rows", [(1, 5), (4, 5), (0, 5), (5,), (2, 3, 5)])
+@pytest.mark.parametrize("name", LINES)
+def test_an_array_on_its_way_through_a_line_of_layers_has_the_bits_of_a_tensor(name, rows):
+    layers = [cl.nn.Dense(5, 5, rng=3, dtype=np.float64) if layer == "dense" else layer for layer in LINES[name]]
+    model = cl.nn.Sequential(*layers)
+    x = np.random.default_rng(0).normal(size=rows)
+    for array in (x, x.astype(np.float32), np.where(x > 1, np.nan, x), (10 * x).astype(np.int64)):
+        with row_products():
+            wanted = np.asarray(model(cl.asarray(array)))
+        found = metrics.outputs_of(model, array)
+        assert type(found) is np.ndarray
+        assert found.dtype == wanted.dtype
+        assert found.shape == wanted.shape
+        assert found.tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("x", [np.ones((2, 4)), np.ones((2, 6), np.float32), np.ones((2, 5), complex)])
+def test_what_the_first_layer_refuses_is_refused_as_ever(x):
+    model = cl.nn.mlp([5, 3, 2])
+    with pytest.raises(ClearpropError) as wanted:
+        model(x)
+    with pytest.raises(ClearpropError) as found:
+        metrics.outputs_of(model, x)
+    told = [(type(e), e.headline, {**e.parts, "where": ""}) for e in (found.value, wanted.value)]
+    assert told[0] == told[1]
 
 
 def test_layers_that_look_at_whole_rows():

@@ -11,19 +11,21 @@ from numpy.typing import NDArray
 
 from clearprop.arrays.tensor import Tensor, asarray
 from clearprop.errors import ArgumentError, checked_call, require_flag, user_line
-from clearprop.nn.activations import as_layer
+from clearprop.nn.activations import LINEAR, Activation, as_layer
 from clearprop.nn.argument_checks import require_dtype, require_features, require_fraction, require_number, require_size
 from clearprop.nn.context import is_training, next_key
 from clearprop.nn.fields import parameter, state, static
 from clearprop.nn.initialisers import as_key, initialiser
 from clearprop.nn.module import Module
-from clearprop.program.ir import shape_of
+from clearprop.primitives import REGISTRY
+from clearprop.program.ir import is_array_now, shape_of
 from clearprop.program.values import name_variable, raw
 from clearprop.rules import random
+from clearprop.rules.arithmetic import add
 from clearprop.rules.elementwise import clip, sqrt, where
 from clearprop.rules.indexing import take
 from clearprop.rules.joining import concat
-from clearprop.rules.linear import matmul
+from clearprop.rules.linear import matmul, matmul_
 
 
 class Dense(Module):
@@ -299,6 +301,48 @@ class Sequential(Module):
 
     def __len__(self) -> int:
         return len(self.layers)
+
+
+def array_through(model: Any, x: Any) -> Any:
+    """`model(x)` as an array, where nothing is recorded.
+
+    Through layers one after another an array goes as it is, by the functions that would compute it as a tensor: for few
+    rows tensors, and finding out what each operation is given, take longer than the sums.  What is not a plain row of
+    plain layers takes the ordinary way, and is refused there.
+
+    >>> import clearprop as cl
+    >>> import numpy as np
+    >>> array_through(cl.nn.Sequential("relu"), np.array([[-1.0, 2.0]]))
+    array([[0., 2.]])
+    """
+    if type(model) is not Sequential or not is_array_now(x):
+        return raw(model(x))
+    for layer in model.layers:
+        through = _LAYERS.get(type(layer))
+        x = raw(layer(x)) if through is None else through(layer, x)
+    return x
+
+
+def _through_dense(layer: Any, x: Any) -> Any:
+    weight, bias = raw(layer.weight), raw(layer.bias)
+    operands = (x, weight) if bias is None else (x, weight, bias)
+    alike = all(type(a) is np.ndarray and a.dtype is x.dtype for a in operands)
+    if not alike or x.ndim != 2 or x.shape[1] != weight.shape[0]:
+        return raw(layer(x))
+    y = matmul_.run((x, weight), {})
+    return y if bias is None else add.run((y, bias), {})
+
+
+def _through_activation(layer: Any, x: Any) -> Any:
+    if layer.name == LINEAR:
+        return x
+    function = REGISTRY[layer.name]
+    if type(x) is not np.ndarray or x.dtype.kind != "f" or function.kind != "elementwise":
+        return raw(layer(x))
+    return function(x, **dict(layer.options))
+
+
+_LAYERS: dict[type, Callable[[Any, Any], Any]] = {Dense: _through_dense, Activation: _through_activation}
 
 
 def require_distinct(layers: tuple[Module, ...]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,31 @@ RULES: Mapping[str, Rule] = {
     "class_weight": CLASS_WEIGHT,
 }
 """What each parameter may be."""
+
+FEW = 1 << 14
+"""Up to so many numbers the questions that are asked of an array take longer than to look at all of them."""
+_TAKEN = (np.dtype(np.float64), np.dtype(np.float32))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A network, and the weights and biases that it is of."""
+
+    network: Any
+    arrays: tuple[Any, ...]
+    activation: str
+
+    def is_of(self, arrays: tuple[Any, ...], activation: str) -> bool:
+        """Whether these are the same arrays."""
+        return (
+            self.activation == activation
+            and len(arrays) == len(self.arrays)
+            and all(a is b and type(a) is np.ndarray for a, b in zip(arrays, self.arrays, strict=True))
+        )
+
+
+_NETWORKS: WeakKeyDictionary[Any, _Known] = WeakKeyDictionary()
+"""Of each estimator the network that it predicted with last: one row takes less time than to make it."""
 
 
 def has_epochs(estimator: Any) -> bool:
@@ -290,11 +316,37 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     # ------------------------------------------------------------------------------------------------ using it
     def _outputs(self, X: Any) -> NDArray[Any]:
-        check_is_fitted(self)
-        require_unmasked(X=X)
-        X = dense(validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False))
-        network = network_of(self.coefs_, self.intercepts_, self.activation)
+        if not self._is_plain(X):
+            check_is_fitted(self)
+            require_unmasked(X=X)
+            X = dense(validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False))
+        network = self._network()
         return np.asarray(outputs_of(network, X.astype(self.coefs_[0].dtype, copy=False)))
+
+    def _is_plain(self, X: Any) -> bool:
+        """Whether the estimator is fitted and `validate_data` would take these few rows as they are.
+
+        Its questions take longer than the answers; rows that it would change, refuse or warn of are left to it.
+        """
+        return (
+            type(X) is np.ndarray
+            and X.ndim == 2
+            and X.dtype in _TAKEN
+            and 0 < X.size <= FEW
+            and X.shape[1] == self.__dict__.get("n_features_in_")
+            and "feature_names_in_" not in self.__dict__
+            and bool(np.isfinite(X).all())
+        )
+
+    def _network(self) -> Any:
+        """The network of the weights; the last one again while they are the same arrays, whose memory it shares."""
+        arrays = (*self.coefs_, *self.intercepts_)
+        known = _NETWORKS.get(self)
+        if known is not None and known.is_of(arrays, self.activation):
+            return known.network
+        network = network_of(self.coefs_, self.intercepts_, self.activation)
+        _NETWORKS[self] = _Known(network, arrays, self.activation)
+        return network
 
     def explain(self, X: Any, row: int = 0) -> PredictionExplanation:
         """The prediction for a row of X as a sum: what each feature adds on the way from the mean row of X.

@@ -347,6 +347,8 @@ def as_outputs(outputs: Any) -> NDArray[Any]:
 
 def require_choice(outputs: NDArray[Any]) -> None:
     """Raise DataError for a row in which no output is largest: the first class would be chosen, without a word."""
+    if np.isfinite(outputs).all():
+        return
     none = np.isnan(outputs).any(axis=-1) | ((outputs.shape[-1] > 1) & np.isneginf(outputs).all(axis=-1))
     if np.any(none):
         raise DataError(

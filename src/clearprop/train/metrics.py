@@ -19,6 +19,7 @@ from clearprop.data.joint_target import JointTarget, Target
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.target_transforms import TargetTransform
 from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.nn.layers import array_through
 from clearprop.nn.loss_text import SetLoss, require_pair
 from clearprop.nn.losses import has_log_link, is_binary, loss_task, quantiles_of, several_quantiles_of
 from clearprop.program.ir import shape_of, trace
@@ -486,8 +487,8 @@ def outputs_of(model: Any, x: Any) -> NDArray[Any]:
 
 
 def _outputs_at_once(model: Any, x: Any) -> NDArray[Any]:
-    with _PRODUCTS:
-        return np.asarray(raw(outputs_as_predicted(model, x)))
+    with _PRODUCTS, row_products():
+        return np.asarray(array_through(model, x))
 
 
 _PRODUCTS = AwaitedWork()
