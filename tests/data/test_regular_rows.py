@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clearprop.data.readers import csv_file
 from clearprop.data.readers.csv_file import CsvFile, read_csv, regular_rows
-from clearprop.data.readers.plain_text import byte_of_line, has_bare_cells, pieces_of_lines
+from clearprop.data.readers.plain_text import byte_of_line, look_at_lines, pieces_of_lines
 from clearprop.data.readers.reading import ColumnRequest, Reading
 from clearprop.data.readers.text_form import TextForm
 from clearprop.data.slips import show_numbers, shows_number
@@ -39,13 +39,30 @@ def compared(path, text, header=True, separator=","):
     parts=st.lists(st.sampled_from([",", ";", "\t", "\n", " ", "\r\n", "\v", "\u00a0", "a", "é", "b c"]), max_size=12),
     separator=st.sampled_from(",;\t"),
 )
-def test_cells_that_look_bare_are(parts, separator):
-    text = "".join(parts)
-    cells = [cell for line in re.split("\r?\n", text) for cell in line.split(separator)]
-    if has_bare_cells(text.encode(), separator):
-        assert all(cell == cell.strip() for cell in cells)
-    elif text.isascii() and separator != "\t":
-        assert any(blank in text for blank in " \t\v")
+def test_cells_that_look_bare_are(parts, separator, tmp_path_factory):
+    path, text = tmp_path_factory.getbasetemp() / "bare.csv", "".join(parts)
+    path.write_text(text, newline="", encoding="utf-8")
+    rows = [line.split(separator) for line in re.split("\r?\n", text.removesuffix("\n").removesuffix("\r"))]
+    found = look_at_lines(path, 1, len(rows[0]), separator, ()) if len(rows[0]) > 1 else None
+    if found is not None:
+        bare = all(cell == cell.strip() for row in rows for cell in row)
+        assert found.bare is (bare and text.isascii())
+
+
+WORDS = ["", "NA", "n/a", "-", "a missing value is what stands here as somebody wrote it"]
+
+
+@given(
+    rows=st.lists(st.tuples(*[st.sampled_from([*WORDS, "N", "NAN", "0", "00", "07", "-1", "a"])] * 3), min_size=1),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_what_is_known_of_cells_is_so(rows, end, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "known.csv"
+    path.write_text(end.join([*map(",".join, rows), ""]), newline="")
+    found = look_at_lines(path, 1, 3, ",", WORDS)
+    assert (found.number, found.bare) == (len(rows), True)
+    assert found.told is not any(cell in WORDS[1:] for row in rows for cell in row)
+    assert found.coded == {k for row in rows for k, cell in enumerate(row) if cell in ("00", "07")}
 
 
 @given(parts=st.lists(st.sampled_from(PARTS), max_size=30), header=st.booleans(), separator=st.sampled_from(",;"))

@@ -376,28 +376,39 @@ def look_at_lines(path: Path, line: int, width: int, separator: str, words: Sequ
 
     `words` stand for missing values.
     """
-    found, short = RegularRows(0), _first_bytes(words)
-    for piece in pieces_of_lines(path, byte_of_line(path, line), 1 << 18):
-        cells = _cells_in(piece, separator, width)
+    found, openings = RegularRows(0), _openings(words, separator)
+    for piece in pieces_of_lines(path, byte_of_line(path, line), _LOOKED):
+        cells = _Cells.of(piece, separator, width)
         if cells is None:
             return None
-        starts, ends = cells
-        text = np.frombuffer(piece + b"\n\n", np.uint8)
-        first, second = text[starts], text[starts + 1]
-        bare = found.bare and has_bare_cells(piece, separator)
-        told = bare and found.told and not short[first, np.minimum(ends - starts, short.shape[1] - 1)].any()
-        digits = (first == ord("0")) & (second >= ord("0")) & (second <= ord("9"))
-        coded = found.coded | {*(np.flatnonzero(digits) % width).tolist()}
-        found = RegularRows(found.number + len(starts) // width, bare, told, coded)
+        first = cells.text[cells.starts]
+        # What may be wrong with a cell is told by its first byte for each length; most bytes say: nothing.
+        doubts = openings[first]
+        bare = found.bare and not (doubts & _BLANK).any() and not cells.end_in_blank(separator) and piece.isascii()
+        lengths = np.minimum(cells.ends - cells.starts, _NO_WORD).astype(np.uint32)
+        told = bare and found.told and not (doubts >> lengths & _ONE).any()
+        zeros = np.flatnonzero(first == ord("0"))
+        second = cells.text[cells.starts[zeros] + 1]
+        coded = zeros[(second >= ord("0")) & (second <= ord("9"))]
+        number = found.number + len(cells.starts) // width
+        found = RegularRows(number, bare, told, found.coded | {*np.unique(coded % width).tolist()})
     return found if found.number else None
 
 
-def _first_bytes(words: Sequence[str]) -> NDArray[np.bool_]:
-    """Whether some word begins with a byte and has so many, `(bytes, lengths)`; the last length is of no word."""
-    written = [word.encode() for word in words if word]
-    found = np.zeros((256, max(map(len, written), default=0) + 2), dtype=bool)
-    for word in written:
-        found[word[0], len(word)] = True
+_LOOKED = 1 << 18
+_BLANKS = b" \t\v\f"
+_BLANK, _ONE = np.uint32(1 << 31), np.uint32(1)
+_NO_WORD = 30
+"""A length that words have not: longer ones are looked for by their first letter alone."""
+
+
+def _openings(words: Sequence[str], separator: str) -> NDArray[np.uint32]:
+    """For each byte the lengths of the words that begin with it, as bits, and `_BLANK` if it is one."""
+    found = np.zeros(256, np.uint32)
+    for word in map(str.encode, filter(None, words)):
+        lengths = range(len(word), len(word) + 1) if len(word) < _NO_WORD else range(_NO_WORD, _NO_WORD + 1)
+        found[word[0]] |= np.uint32(sum(1 << length for length in lengths))
+    found[[*_BLANKS.replace(separator.encode(), b"")]] |= _BLANK
     return found
 
 
@@ -423,58 +434,45 @@ def pieces_of_lines(path: Path, begin: int, size: int, end: int | None = None) -
             yield piece
 
 
-def _cells_in(piece: bytes, separator: str, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
-    """Where the cells of lines begin and end, if each is `width` of them in UTF-8 and nothing could be read otherwise.
+class _Cells(NamedTuple):
+    """Where the cells of lines begin and end in a text, all of which have equally many."""
 
-    None where there is a quote, a return that ends no line, or a line that is longer than a field may be.
-    """
-    if (
-        b'"' in piece
-        or b"\0" in piece
-        or (b"\r" in piece and piece.count(b"\r") != piece.count(b"\r\n"))
-        or not _is_text(piece)
-    ):
-        return None
-    text = np.frombuffer(piece, np.uint8)
-    lines = np.flatnonzero(text == ord("\n"))
-    if not piece.endswith(b"\n"):
-        lines = np.append(lines, len(text))
-    signs = np.flatnonzero(text == ord(separator))
-    if len(signs) != (width - 1) * len(lines) or np.diff(lines, prepend=-1).max() > csv.field_size_limit():
-        return None
-    by_line = signs.reshape(len(lines), width - 1)
-    if not ((by_line[:, -1] < lines).all() and (by_line[1:, 0] > lines[:-1]).all()):
-        return None
-    ends = np.concatenate([by_line, lines[:, None]], axis=1).reshape(-1)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    if b"\r" in piece:
-        ends[width - 1 :: width] -= text[lines - 1] == ord("\r")
-    return starts, ends
+    text: NDArray[np.uint8]
+    starts: NDArray[np.intp]
+    ends: NDArray[np.intp]
 
+    @classmethod
+    def of(cls, piece: bytes, separator: str, width: int) -> _Cells | None:
+        """The cells, if each line is `width` of them in UTF-8 and nothing could be read otherwise.
 
-_OTHER_BLANKS = (b"\t", b"\v", b"\f", b"\r")
+        None where there is a quote, a return that ends no line, or a line that is longer than a field may be.
+        """
+        returns = b"\r" in piece
+        if (
+            b'"' in piece
+            or b"\0" in piece
+            or (returns and piece.count(b"\r") != piece.count(b"\r\n"))
+            or not _is_text(piece)
+        ):
+            return None
+        text = np.frombuffer(piece if piece.endswith(b"\n") else piece + b"\n", np.uint8)
+        line_feeds = text == ord("\n")
+        ends = np.flatnonzero(line_feeds | (text == ord(separator)))
+        lines = ends[width - 1 :: width]
+        if len(ends) != len(lines) * width or np.count_nonzero(line_feeds) != len(lines) or not line_feeds[lines].all():
+            return None
+        if np.diff(lines, prepend=-1).max() > csv.field_size_limit():
+            return None
+        starts = np.concatenate([[0], ends[:-1] + 1])
+        if returns:
+            ends[width - 1 :: width] -= text[lines - 1] == ord("\r")
+        return cls(text, starts, ends)
 
-
-def has_bare_cells(piece: bytes, separator: str) -> bool:
-    r"""Whether lines of ASCII without quotes surely have no blank before or behind a cell.
-
-    >>> has_bare_cells(b"1,dark blue\n2,red\n", ","), has_bare_cells(b"1, blue\n", ",")
-    (True, False)
-    """
-    if not piece.isascii():
-        return False
-    if b"\r" in piece:
-        piece = piece.replace(b"\r\n", b"\n")
-    if any(blank in piece for blank in _OTHER_BLANKS):
-        return False
-    if b" " not in piece:
-        return True
-    text = np.frombuffer(piece, np.uint8)
-    blanks = np.flatnonzero(text == ord(" "))
-    if blanks[0] == 0 or blanks[-1] == len(text) - 1:
-        return False
-    ends = (ord("\n"), ord(separator))
-    return not any((text[beside] == end).any() for beside in (blanks - 1, blanks + 1) for end in ends)
+    def end_in_blank(self, separator: str) -> bool:
+        """Whether a blank stands at the end of some cell; before one that is empty stands no blank of it."""
+        blank = np.zeros(256, np.bool_)
+        blank[[*_BLANKS.replace(separator.encode(), b"")]] = True
+        return bool(blank[self.text[self.ends - 1]].any())
 
 
 def _is_text(piece: bytes) -> bool:
