@@ -126,11 +126,15 @@ def _sum_tile(out: int, down: int, tile: np.ndarray, *rest: int) -> None:
         _numbers(out + p * down, many, tile.dtype)[...] = row[:many] + _numbers(other + p * apart, many, tile.dtype)
 
 
-def _add_each(tile: np.ndarray, a: int, down: int, b: int, columns: int | None = None) -> np.ndarray:
-    """A tile after the products of numbers that stand side by side."""
+def _add_each(
+    tile: np.ndarray, a: int, down: int, along: int, b: int, below: int, count: int, columns: int | None = None
+) -> np.ndarray:
+    """A tile after the products of numbers that stand side by side, of so many terms."""
     many, total = tile.shape[1] if columns is None else int(columns), tile.copy()
-    for p, row in enumerate(total):
-        row[:many] += _numbers(a + p * down, many, tile.dtype) * _numbers(b, many, tile.dtype)
+    for t in range(count):
+        for p, row in enumerate(total):
+            place = a + p * down + t * along
+            row[:many] += _numbers(place, many, tile.dtype) * _numbers(b + t * below, many, tile.dtype)
     return total
 
 

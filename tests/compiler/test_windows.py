@@ -26,6 +26,17 @@ RARE = {
         (3, 3, 1, 75),
         {"groups": 75, "dilation": (2, 1), "padding": "same"},
     ),
+    "channel by channel, rows of taps that are many": (
+        (2, 11, 17, 33),
+        (2, 9, 1, 33),
+        {"groups": 33, "padding": [(1, 0), (4, 4)], "stride": (2, 1)},
+    ),
+    "channel by channel, strides and gaps that meet": (
+        (2, 9, 17, 20),
+        (3, 5, 1, 20),
+        {"groups": 20, "padding": "same", "dilation": (1, 2)},
+    ),
+    "channel by channel, fewer outputs than go at a time": ((2, 5, 4, 40), (4, 3, 1, 40), {"groups": 40}),
     "channel by channel along a line": ((2, 19, 20), (4, 1, 20), {"groups": 20, "stride": 3, "padding": [(1, 4)]}),
     "channel by channel in space": ((2, 4, 5, 6, 8), (2, 3, 2, 1, 8), {"groups": 8, "padding": 1}),
     "more zeros than the kernel reaches": ((2, 5, 6, 3), (2, 2, 3, 4), {"padding": [(4, 0), (1, 3)], "stride": (2, 1)}),

@@ -7,7 +7,7 @@ sums over taps and channels in one order, whatever else is computed; a tile of `
 the weights, and sums over the outputs of an image.  Where taps of the last axis lie side by side, they and their
 channels are one loop (Zhang, Franchetti and Low 2018, High performance zero-memory overhead direct convolutions,
 arXiv:1809.10170).  Depthwise, where every channel has weights of its own, a row of a tile is vectors of x, and the rows
-of a tile of `conv_weight` are taps.
+of a tile of `conv_weight` are taps; several taps, or outputs, are summed at a time, since neighbours meet the same x.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Tiling:
     """A kernel's tiles: over how many axes of space, how many rows and vectors, and what there is beside whole ones.
 
     room  whether images are copied into a room first
-    each  whether every channel meets weights of its own alone
+    each  of how many taps, or outputs, at a time, where every channel meets weights of its own alone; else 0
+    deep  how many rows of taps have tiles that go over the outputs together
     """
 
     dtype: str
@@ -63,11 +64,21 @@ class Tiling:
     whole: bool
     rest: bool
     room: bool
-    each: bool
+    each: int
+    deep: int = 1
 
     @classmethod
     def of(
-        cls, dtype: str, axes: int, rows: int, vectors: int, columns: int, *, room: bool = False, each: bool = False
+        cls,
+        dtype: str,
+        axes: int,
+        rows: int,
+        vectors: int,
+        columns: int,
+        *,
+        room: bool = False,
+        each: int = 0,
+        deep: int = 1,
     ) -> Tiling:
         """Tiles for so many columns: code is made for what occurs alone, since compiling takes long.
 
@@ -75,20 +86,20 @@ class Tiling:
         (False, False)
         """
         wide = panel_columns(dtype, vectors)
-        return cls(dtype, axes, rows, vectors, columns >= wide, columns % wide > 0, room, each)
+        return cls(dtype, axes, rows, vectors, columns >= wide, columns % wide > 0, room, each, deep)
 
 
-def conv_tiles(t: Tiling, down: int) -> Kernel:
-    """Images lo … hi of y = conv(x, w), in tiles of neighbouring outputs, `down` bytes of x apart."""
-    return _in_tiles(t, lambda vectors, part: _output_tiles(t, vectors, part, down))
+def conv_tiles(t: Tiling, down: int, along: int) -> Kernel:
+    """Images lo … hi of y = conv(x, w), in tiles of neighbouring outputs, `down` bytes of x apart, taps `along`."""
+    return _in_tiles(t, lambda vectors, part: _output_tiles(t, vectors, part, down, along))
 
 
-def conv_weight_tiles(t: Tiling, down: int) -> Kernel:
+def conv_weight_tiles(t: Tiling, down: int, along: int) -> Kernel:
     """w += what images lo … hi add to conv_weight(x, y), in tiles of neighbouring rows of w, the last ones singly.
 
-    `down` bytes of x lie between what two rows of w meet.
+    `down` bytes of x lie between what two rows of w meet, `along` between what they meet of the next output.
     """
-    return _in_tiles(t, lambda vectors, part: _weight_tiles(t, vectors, part, down))
+    return _in_tiles(t, lambda vectors, part: _weight_tiles(t, vectors, part, down, along))
 
 
 def _in_tiles(t: Tiling, tiles: Callable[[int, str], list[str]]) -> Kernel:
@@ -156,7 +167,7 @@ def _by_bands(axes: int, sums: Sequence[str]) -> list[str]:
     ]
 
 
-def _output_tiles(t: Tiling, vectors: int, part: str, down: int) -> list[str]:
+def _output_tiles(t: Tiling, vectors: int, part: str, down: int, along: int) -> list[str]:
     dtype, axes, rows = t.dtype, t.axes, t.rows
     last, rest = axes - 1, ", many" if part else ""
     outer, taps = range(last), range(axes)
@@ -166,14 +177,16 @@ def _output_tiles(t: Tiling, vectors: int, part: str, down: int) -> list[str]:
         f"    a += u64({_ITEM[dtype]})",
         "    b += row",
     ]
+    each = [f"c = add_each_by{part}(c, a, {down}, {along}, b, wt{last}, {t.each}{rest})"]
+    one_by_one = outer if t.each > 1 else taps  # of the last axis all taps at once, or as loops meet them
     tile = [
         f"i{last} = min(j * u64({rows}), o{last} - u64({rows}))",  # the last tile may compute again what others have
         f"c = zero_tile_{dtype}({rows}, {vectors})",
-        *_loops("t", "k", taps),
-        *_indent(axes, [
-            f"a = xg + {_place('i', 'xs', taps)} + {_place('t', 'xt', taps)}",
-            f"b = wg + {_place('t', 'wt', taps)}",
-            *([f"c = add_each_by{part}(c, a, {down}, b{rest})"] if t.each else sums),
+        *_loops("t", "k", one_by_one),
+        *_indent(len(one_by_one), [
+            f"a = xg + {_place('i', 'xs', taps)}{_plus('t', 'xt', one_by_one)}",
+            f"b = wg{_plus('t', 'wt', one_by_one)}",
+            *(each if t.each else sums),
         ]),
         f"keep_tile{part}(yg + {_place('i', 'ys', taps)}, ys{last}, c{rest})",
     ]  # fmt: skip
@@ -181,11 +194,20 @@ def _output_tiles(t: Tiling, vectors: int, part: str, down: int) -> list[str]:
     return [*_over_outputs(outer), *_indent(last, tall)]
 
 
-def _weight_tiles(t: Tiling, vectors: int, part: str, down: int) -> list[str]:
+def _weight_tiles(t: Tiling, vectors: int, part: str, down: int, along: int) -> list[str]:
+    """Each tile sums over all outputs of an image, which depthwise tiles of several rows of taps go over together."""
     dtype, axes, rows = t.dtype, t.axes, t.rows
     last, rest = axes - 1, ", many" if part else ""
     outer = range(axes - 1)
-    taps = outer if t.each else range(axes)  # a tile has the taps of the last axis, or loops meet them
+    taps = range(axes - (1 if t.deep == 1 else 2)) if t.each else range(axes)
+    deep = [(f"c{d}", f" + u64({d}) * xt{last - 1}", f" + u64({d}) * wt{last - 1}") for d in range(t.deep)]
+    tiles = deep if t.deep > 1 else [("c", "", "")]
+    outer_by = f"add_outer_by{part}({{c}}, a, {down}, b{rest})"
+    each_by = f"add_each_by{part}({{c}}, a{{x}}, {down}, {along}, b, ys{last}, {{many}}{rest})"
+
+    def sums(many: int) -> list[str]:
+        return [f"{c} = " + (each_by if t.each else outer_by).format(c=c, x=x, many=many) for c, x, _ in tiles]
+
     text = _loops("t", "k", taps)
     for count, start, height in (
         (f"run // u64({rows})", "u64(0)", rows),
@@ -193,20 +215,27 @@ def _weight_tiles(t: Tiling, vectors: int, part: str, down: int) -> list[str]:
     ):
         tile = [
             f"r = {start} + z * u64({height})",
-            f"c = zero_tile_{dtype}({height}, {vectors})",
+            *(f"{c} = zero_tile_{dtype}({height}, {vectors})" for c, _, _ in tiles),
             *_over_outputs(outer),
             *_indent(last, [
                 f"a = xg + r * u64({down}){_plus('t', 'xt', taps)}{_plus('i', 'xs', outer)}",
                 f"b = yg{_plus('i', 'ys', outer)}",
-                f"for j in range(o{last}):",
-                f"    c = add_{'each' if t.each else 'outer'}_by{part}(c, a, {down}, b{rest})",
-                f"    a += xs{last}",
-                f"    b += ys{last}",
+                *(_along_outputs(last, t.each, sums(t.each)) if t.each > 1 else []),
+                *_along_outputs(last, 1, sums(1), f"o{last} % u64({t.each})" if t.each > 1 else ""),
             ]),
-            f"add_tile{part}(wg + r * row{_plus('t', 'wt', taps)}, row, c{rest})",
+            *(f"add_tile{part}(wg + r * row{_plus('t', 'wt', taps)}{w}, row, {c}{rest})" for c, _, w in tiles),
         ]  # fmt: skip
         text += _indent(len(taps), [f"for z in range({count}):", *_indent(1, tile)])
     return text
+
+
+def _along_outputs(axis: int, many: int, sums: Sequence[str], left: str = "") -> list[str]:
+    """So many outputs of an axis at a time, from the first on, or those that are `left`."""
+    count = left or (f"o{axis}" if many == 1 else f"o{axis} // u64({many})")
+    steps = [
+        f"{at} += {step}{axis}" + (f" * u64({many})" if many > 1 else "") for at, step in (("a", "xs"), ("b", "ys"))
+    ]
+    return [f"for j in range({count}):", *_indent(1, [*sums, *steps])]
 
 
 PLANAR = (

@@ -10,6 +10,7 @@ compiler reorder a sum.  Addresses and distances are unsigned, in bytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -209,46 +210,74 @@ turn_block_f32, turn_block_f64 = _turn_block("f32"), _turn_block("f64")
 """(out, below, source, apart): a square of as many rows as a vector has numbers, transposed by shuffles."""
 
 
-def _add_each(builder: Any, tile: Tile, value: Any, a: Any, down: int, rows: list[Any], load: Any) -> Any:
-    """The tile plus, in each row, its vectors at a, a + down, … times these vectors, number by number."""
+def _add_each(
+    builder: Any, tile: Tile, value: Any, place: Callable[[int, int], int], rows: list[Any], load: Any
+) -> Any:
+    """The tile plus, in each row p, the vectors at `place(p, t)` times row t of these vectors, number by number.
+
+    What several rows of the tile meet is loaded once, for all of them: places are gone through from the first to the
+    last, so that of each sum the terms come in order.
+    """
+    met: dict[int, list[tuple[int, int]]] = {}
     for p in range(tile.rows):
-        for q, row in enumerate(rows):
-            k = p * tile.vectors + q
-            x = load(builder.add(a, _I64(p * down + VECTOR_BYTES * q)))
-            total = builder.fadd(builder.fmul(x, row, flags=_FUSED), builder.extract_value(value, k), flags=_FUSED)
-            value = builder.insert_value(value, total, k)
+        for t in range(len(rows)):
+            met.setdefault(place(p, t), []).append((p, t))
+    for at in sorted(met):
+        for q in range(tile.vectors):
+            x = load(at + VECTOR_BYTES * q)
+            for p, t in met[at]:
+                k = p * tile.vectors + q
+                term = builder.fmul(x, rows[t][q], flags=_FUSED)
+                value = builder.insert_value(
+                    value, builder.fadd(term, builder.extract_value(value, k), flags=_FUSED), k
+                )
     return value
 
 
 @intrinsic(prefer_literal=True)
-def add_each_by(typing: Any, tile: Any, a: Any, down: Any, b: Any) -> Any:
-    """tile[p, q] + (vector q at a + p·down)·(vector q at b), number by number; the distance is a number."""
+def add_each_by(typing: Any, tile: Any, a: Any, down: Any, along: Any, b: Any, below: Any, count: Any) -> Any:
+    """tile[p, q] + Σₜ (vector q at a + p·down + t·along)·(vector q at b + t·below), number by number, for `count` t.
+
+    The first two distances, and the count, are numbers.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value, a, _, b = args
+        value, a, _, _, b, below, _ = args
 
         def load(address: Any) -> Any:
             return builder.load(_pointer(builder, address, tile.vector), align=_ITEM[tile.dtype])
 
-        rows = [load(builder.add(b, _I64(VECTOR_BYTES * q))) for q in range(tile.vectors)]
-        return _add_each(builder, tile, value, a, down.literal_value, rows, load)
+        starts = [_row_address(builder, b, t, below) for t in range(count.literal_value)]
+        rows = [[load(builder.add(s, _I64(VECTOR_BYTES * q))) for q in range(tile.vectors)] for s in starts]
+        place = _places(down, along)
+        return _add_each(builder, tile, value, place, rows, lambda far: load(builder.add(a, _I64(far))))
 
-    return tile(tile, types.uint64, down, types.uint64), generate
+    return tile(tile, types.uint64, down, along, types.uint64, types.uint64, count), generate
 
 
 @intrinsic(prefer_literal=True)
-def add_each_by_first(typing: Any, tile: Any, a: Any, down: Any, b: Any, columns: Any) -> Any:
+def add_each_by_first(
+    typing: Any, tile: Any, a: Any, down: Any, along: Any, b: Any, below: Any, count: Any, columns: Any
+) -> Any:
     """`add_each_by` for a tile of one vector, of which only the first columns exist."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value, a, _, b, columns = args
+        value, a, _, _, b, below, _, columns = args
 
         def load(address: Any) -> Any:
             return _load_first(builder, tile, address, columns)
 
-        return _add_each(builder, tile, value, a, down.literal_value, [load(b)], load)
+        rows = [[load(_row_address(builder, b, t, below))] for t in range(count.literal_value)]
+        place = _places(down, along)
+        return _add_each(builder, tile, value, place, rows, lambda far: load(builder.add(a, _I64(far))))
 
-    return tile(tile, types.uint64, down, types.uint64, types.uint64), generate
+    given = (tile, types.uint64, down, along, types.uint64, types.uint64, count, types.uint64)
+    return tile(*given), generate
+
+
+def _places(down: Any, along: Any) -> Callable[[int, int], int]:
+    down, along = down.literal_value, along.literal_value
+    return lambda p, t: p * down + t * along
 
 
 @intrinsic(prefer_literal=True)
@@ -259,12 +288,12 @@ def add_rows_by(typing: Any, tile: Any, a: Any, down: Any, b: Any) -> Any:
         value, a, _, b = args
         align = _ITEM[tile.dtype]
 
-        def load(address: Any) -> Any:
-            return builder.load(_pointer(builder, address, tile.vector), align=align)
+        def load(far: int) -> Any:
+            return builder.load(_pointer(builder, builder.add(a, _I64(far)), tile.vector), align=align)
 
         number = builder.load(_pointer(builder, b, _REAL[tile.dtype]), align=align)
-        rows = [_spread(builder, tile.vector, number)] * tile.vectors
-        return _add_each(builder, tile, value, a, down.literal_value, rows, load)
+        rows = [[_spread(builder, tile.vector, number)] * tile.vectors]
+        return _add_each(builder, tile, value, lambda p, _: p * down.literal_value, rows, load)
 
     return tile(tile, types.uint64, down, types.uint64), generate
 

@@ -20,6 +20,8 @@ Place = tuple[Any, int]
 """A variable or piece of memory, and how many bytes behind its begin."""
 NEAR = 1 << 18
 """Bytes of an image that sums work on: a part of the second cache."""
+_UNROLLED = 7
+"""The most taps that are summed at a time: more take long to compile."""
 _FEW = 8
 """Sums that the processor has under way at once; a smaller tile waits for its own."""
 
@@ -222,9 +224,11 @@ def _add_conv(binding: Binding, g: ConvolutionSizes, images: Images, x: Place, w
     if _is_planar(g, most):
         _add_planar(binding, g, images, most, x, w, y)
         return
-    rows = _best_rows(g.out[-1], vectors, most, overlap=True)
+    taps = _at_a_time(g, g.kernel[-1])
+    rows = _best_rows(g.out[-1], vectors, max(most - taps, most // 2) if taps > 1 else most, overlap=True)
     w, panel, row = _in_panels(binding, g, w, vectors)
-    kernel = window_kernels.conv_tiles(_tiling(g, rows, vectors, images), g.stride[-1] * g.item * g.channels)
+    down, along = (step * g.item * g.channels for step in (g.stride[-1], g.dilation[-1]))
+    kernel = window_kernels.conv_tiles(_tiling(g, rows, vectors, images, taps), down, along)
     _add(binding, g, kernel, g.tile_words(panel, row, g.item * images.numbers(g)), images, x, w, y)
 
 
@@ -254,9 +258,18 @@ def _odd_lines(size: int) -> int:
     return (-(-size // VECTOR_BYTES) | 1) * VECTOR_BYTES
 
 
-def _tiling(g: ConvolutionSizes, rows: int, vectors: int, images: Images) -> window_kernels.Tiling:
+def _at_a_time(g: ConvolutionSizes, many: int) -> int:
+    """How many taps of the last axis, or outputs, depthwise sums go through at a time: all of few, else one."""
+    return (many if many <= _UNROLLED else 1) if g.depthwise else 0
+
+
+def _tiling(
+    g: ConvolutionSizes, rows: int, vectors: int, images: Images, each: int, deep: int = 1
+) -> window_kernels.Tiling:
     columns = g.outputs if g.depthwise else g.columns
-    return window_kernels.Tiling.of(g.dtype, len(g.space), rows, vectors, columns, room=images.put, each=g.depthwise)
+    return window_kernels.Tiling.of(
+        g.dtype, len(g.space), rows, vectors, columns, room=images.put, each=each, deep=deep
+    )
 
 
 def _in_panels(binding: Binding, g: ConvolutionSizes, w: Place, vectors: int) -> tuple[Place, int, int]:
@@ -334,8 +347,12 @@ def _weight_kernel(g: ConvolutionSizes, images: Images) -> tuple[Kernel, list[in
     vectors, most = _tile_vectors(g.dtype, g.outputs if g.depthwise else g.columns)
     rows = _best_rows(g.kernel[-1] if g.depthwise else g.run(), vectors, most, overlap=False)
     words = g.tile_words(vectors * VECTOR_BYTES, g.item * g.outputs, g.item * images.numbers(g))
-    down = g.item * g.channels * g.dilation[-1] if g.depthwise else g.item
-    return window_kernels.conv_weight_tiles(_tiling(g, rows, vectors, images), down), words
+    pixel = g.item * g.channels
+    down = pixel * g.dilation[-1] if g.depthwise else g.item
+    above = g.kernel[-2] if g.depthwise and len(g.kernel) > 1 else 1
+    deep = above if above * rows <= most else 1
+    tiling = _tiling(g, rows, vectors, images, _at_a_time(g, min(g.out[-1], 4)), deep)
+    return window_kernels.conv_weight_tiles(tiling, down, pixel * g.stride[-1]), words
 
 
 def _fill(binding: Binding, place: Place, count: int, g: ConvolutionSizes) -> None:
