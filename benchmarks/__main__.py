@@ -75,6 +75,8 @@ def _measured(row: workloads.Workload, installed: dict[str, Installed], effort: 
     families = {n for n, i in installed.items() if not i.absent}
     if row.kind == workloads.PROCESS:
         return processes.measured(row, installed, effort)
+    if row.kind == workloads.COMMAND:
+        return processes.predicted(installed, effort)
     if row.kind == workloads.RECORDED:
         return processes.recorded(installed, effort)
     contenders = taking_part(row, families)

@@ -31,7 +31,9 @@ LIMITS = {
     }
 }
 """What holds every contender to the instructions that most people's processors have: `--kernel avx2`."""
-_LEFT_OUT = {*FORCED, *(name for limits in LIMITS.values() for name in limits)}
+_BYTECODE = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+"""Variables without which sources are compiled once, as they are where pip installs them, and not at every start."""
+_LEFT_OUT = {*FORCED, *_BYTECODE, *(name for limits in LIMITS.values() for name in limits)}
 _LIMIT = "CLEARPROP_BENCH_KERNEL"
 
 

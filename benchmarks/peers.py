@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import compileall
 import fcntl
 import importlib.metadata
+import importlib.util
 import json
 import subprocess
 import sys
@@ -62,6 +64,9 @@ class Installed:
 def provide(names: list[str], *, install: bool = True) -> dict[str, Installed]:
     """The families asked for, clearprop always among them; a peer that cannot be had is reported as absent."""
     out = {"clearprop": _described(OURS, sys.executable)}
+    for package in ("clearprop", "benchmarks"):  # as pip does with what it installs, the peers among it
+        found = importlib.util.find_spec(package)
+        compileall.compile_dir(Path(str(found and found.origin)).parent, quiet=2)
     known = {**PEERS, **ORACLES}
     for name in names:
         if name not in known:

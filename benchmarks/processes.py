@@ -1,4 +1,7 @@
-"""W8: whole processes from start to exit, one seed per round, contenders in turns; R: what a run folder costs."""
+"""Whole processes from start to exit, contenders in turns: W8, a training; P0, ten predictions.
+
+R: what a run folder costs.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,51 @@ def measured(row: Workload, installed: dict[str, Installed], effort: Effort) -> 
                 if not result.error:
                     _once(result, installed, file, seed, folder)
     return [*ours, *peers]
+
+
+def predicted(installed: dict[str, Installed], effort: Effort) -> list[Result]:
+    """`clearprop predict` of ten rows of a file, and a script that loads an estimator for them."""
+    results = [Result("clearprop.warm", "`clearprop predict`")]
+    if "sklearn" in installed and not installed["sklearn"].absent:
+        results.append(Result("sklearn.file", "scikit-learn, joblib, np.loadtxt"))
+    with tempfile.TemporaryDirectory(prefix="clearprop-bench-") as name:
+        folder = Path(name)
+        table, ten = _tables_of_digits(folder)
+        train = ["train", str(table), "--target", "digit", "--hidden", "64,64", "--epochs", "3", "--out", f"{name}/run"]
+        made = {"clearprop": ["clearprop", *train], "sklearn": [_ESTIMATOR, f"{name}/model", str(table)]}
+        asked = {
+            "clearprop": ["clearprop", "predict", f"{name}/run", str(ten)],
+            "sklearn": [*made["sklearn"][:2], str(ten)],
+        }
+        for commands in (made, *[asked] * (effort.starts + 1)):
+            for result in results:
+                family = result.contender.partition(".")[0]
+                command = [installed[family].python, "-m", *commands[family]]
+                code, seconds, out, err = run(command, CLEARPROP_CACHE_DIR=f"{name}/kernels")
+                if code:
+                    result.error = (err.strip().splitlines() or [f"exit code {code}"])[-1]
+                elif commands is asked:
+                    result.samples.append(seconds)
+                    result.check = float(out.strip().splitlines()[-1].split(",")[1])
+    for result in results:
+        del result.samples[:1]  # the first one may compile a kernel, and read files that nobody has read
+        result.version = installed[result.contender.partition(".")[0]].version
+    return results
+
+
+_ESTIMATOR = "benchmarks.digits.sklearn_file"
+
+
+def _tables_of_digits(folder: Path) -> tuple[Path, Path]:
+    """scikit-learn's digits as a CSV file, and their first ten rows without the digit."""
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    table, ten = folder / "digits.csv", folder / "ten.csv"
+    names = [f"x{j}" for j in range(x.shape[1])]
+    np.savetxt(table, np.c_[x, y], fmt="%d", delimiter=",", header=",".join([*names, "digit"]), comments="")
+    np.savetxt(ten, x[:10], fmt="%d", delimiter=",", header=",".join(names), comments="")
+    return table, ten
 
 
 PAIRS = 5

@@ -188,6 +188,7 @@ TARGETS = [
     ),
     Target("S1", "faster than scikit-learn to one validation loss", against("S1", "sklearn."), 3.0),
     Target("S2", "faster than scikit-learn to one validation loss", against("S2", "sklearn."), 3.0),
+    Target("P0", "a process for ten rows: faster than scikit-learn", against("P0", "sklearn."), 1.0),
     Target("P1", "one row: faster than scikit-learn", against("P1", "sklearn."), 1.0),
     Target("P6", "10⁶ rows: faster than scikit-learn", against("P6", "sklearn."), 1.0),
     Target("K1", "kernels cached: faster than JAX", against("K1", "jax.", _warm_fit), 1.0, 2.0),

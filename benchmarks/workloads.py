@@ -16,6 +16,8 @@ CHAIN = "chain"
 """One of `chains.CHAINS`, compiled."""
 SCAN = "scan"
 """A loop of many steps as one call, of the name in `source`; see `loops`."""
+COMMAND = "command"
+"""`clearprop predict` as a process."""
 TO_LOSS = "to_loss"
 """`fit` of an estimator of scikit-learn's form, with as many epochs as a validation loss takes."""
 PREDICT = "predict"
@@ -162,6 +164,7 @@ WORKLOADS = [
     _net("T1", "transformer block, width 64, 4 heads, 64 elements, batch 32: 16 steps", "block", 32, 16, "mse"),
     _net("R2", "characters by an LSTM of 256, 128 a row, batch 32: 4 steps of 4,096", "letters by cells", 32, 4),
     _net("T2", "characters by a transformer, 3 blocks of 128, 128 a row, batch 32: 4 steps of 4,096", "letters", 32, 4),
+    Workload("P0", "a process from start to exit: ten rows of a file, predicted by digits' 64-64-64-10", COMMAND),
     Workload("P1", "784-128-128-10: `MLPClassifier.predict` of one row", PREDICT, (784, 128, 128, 10), 0, 1, 100),
     Workload("P6", "20-64-64-10: `MLPClassifier.predict` of 10⁶ rows", PREDICT, (20, 64, 64, 10), rows=1_000_000),
     replace(_W2, name="F3", title="first call, three layers: 784-128-128-10", kind=FIRST, steps=1),

@@ -30,6 +30,7 @@ from clearprop.primitives import Zero as Zero
 from clearprop.primitives import composite as composite
 from clearprop.primitives import primitive as primitive
 from clearprop.program.ir import Program as Program
+from clearprop.program.processes import without_collector as _without_collector
 from clearprop.program.typechecking import typecheck as typecheck
 from clearprop.program.values import no_grad as no_grad
 
@@ -100,7 +101,8 @@ else:
         if name not in _HOMES:
             return _functions.late_name(name, __dir__)  # of a family that is loaded now, a dtype, a constant
         try:
-            module = _importlib.import_module(f"{__name__}.{_HOMES[name]}")
+            with _without_collector():
+                module = _importlib.import_module(f"{__name__}.{_HOMES[name]}")
         except ModuleNotFoundError as missing:
             if errors.lacks_package(missing):
                 raise errors.package_error(missing, f"cl.{name}", errors.user_line()) from None

@@ -22,9 +22,11 @@ from clearprop.compiler.executor_choice import native_obstacle
 from clearprop.compiler.kernel_text import dtype_name
 from clearprop.compiler.lowering import lower
 from clearprop.compiler.memory_plan import make_plan
+from clearprop.compiler.native.cache import module_text
 from clearprop.compiler.native.library_kernels import collect, gather
 from clearprop.compiler.native.row_order import LEDGER, RowOrders, native_order
 from clearprop.compiler.native.structural_kernels import SPECIAL
+from clearprop.compiler.tiles import tile_product, tile_shape
 from clearprop.errors import DTypeError, ShapeError, user_line
 from clearprop.program.ir import Var, trace
 from clearprop.program.processes import Remembered
@@ -297,7 +299,7 @@ class _SizedLoop:
             self.binding = Binding(traced.plan, env, SHARES, SPECIAL)
         self._add_gathers(loop.data)
         self._add_collections()
-        self.instructions = Instructions(self.binding)
+        self.instructions = Instructions(self.binding, _kernels_of_predictions(loop.arrays))
 
     def _add_gathers(self, data: Sequence[np.ndarray[Any, Any]]) -> None:
         calls, parallel = self.binding.calls, self.binding.parallel
@@ -320,6 +322,12 @@ class _SizedLoop:
             self.binding.add(
                 [KernelCall(kernel, [0, 1, 0, 0, 0], [(2, ("losses", k), 0), (3, ("scalar", k), 0), (4, "cursor", 0)])]
             )
+
+
+def _kernels_of_predictions(carry: Sequence[np.ndarray[Any, Any]]) -> list[str]:
+    """What multiplies rows when the network is judged: compiled beside the step, it need not be waited for."""
+    names = {dtype_name(a.dtype) for a in carry if a.ndim == 2 and a.dtype.kind == "f"}
+    return [module_text(tile_product(name, *tile_shape())) for name in sorted(names)]
 
 
 class BoundLoop:

@@ -162,9 +162,12 @@ def _row_of(c: KernelCall, begins: Mapping[KernelCall, int], ranges: Sequence[tu
 
 
 class Instructions:
-    """The calls of a binding as a table for each share.  They have no memory: any number of executables share them."""
+    """The calls of a binding as a table for each share.  They have no memory: any number of executables share them.
 
-    def __init__(self, binding: Binding) -> None:
+    `further` are modules of kernels that are needed soon, and compiled together with these.
+    """
+
+    def __init__(self, binding: Binding, further: Sequence[str] = ()) -> None:
         # A fence stands between two instructions when either is divided: one that is not may read what the other
         # share wrote, or write what it still reads.  After the last the first comes again, in the next step.
         self.binding = binding
@@ -179,7 +182,7 @@ class Instructions:
         # the driver of two threads knows of no pauses: results would be wrong without a word
         assert self.threads == 1 or not any(c.held and c.row[HeldRow.CLOCK] for c in calls), "a loop that pauses"
         drivers = [TEAM, SERVE] if self.threads > 1 else [DRIVER]
-        prepare([module_text(c.kernel) for c in calls] + drivers)
+        prepare([module_text(c.kernel) for c in calls] + drivers + list(further))
         self.tables = [InstructionTable(list(binding.thread_calls(t)), fences) for t in range(self.threads)]
         self.phases = _phases(fences, parallel)
         self._patches: dict[tuple[Any, ...], list[Patch]] = {}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from clearprop.data.readers.frame_kinds import readable_frame
 from clearprop.errors import DataError, ShapeError, user_line
+from clearprop.program.operands import is_masked_array
 from clearprop.program.values import raw
 
 _FLOATS = (4, 8)
@@ -31,7 +32,7 @@ def plain_array(value: Any, name: str, where: str = "") -> NDArray[Any]:
     True
 
     """
-    if isinstance(value, np.ma.MaskedArray):
+    if is_masked_array(value):
         if np.ma.is_masked(value):
             raise masked_error(value, name, where)
         value = value.data
@@ -88,7 +89,7 @@ def require_unmasked(**arrays: Any) -> None:
     >>> require_unmasked(X=np.ma.masked_array([1.0]), y=[1])
     """
     for name, value in arrays.items():
-        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        if is_masked_array(value) and np.ma.is_masked(value):
             raise masked_error(value, name, "")
 
 

@@ -13,6 +13,7 @@ from clearprop.data.array_checks import holds_characters, masked_error
 from clearprop.data.columns import quantity, target_column
 from clearprop.data.encodings import ClassTarget, fit_classes
 from clearprop.errors import DataError, user_line
+from clearprop.program.operands import is_masked_array
 from clearprop.program.values import raw
 
 LabelType = Literal[
@@ -107,7 +108,7 @@ def text_labels(value: Any, name: str, where: str = "") -> NDArray[Any] | None:
         return None
     if array.dtype.kind == "O" and not any(isinstance(item, str) for item in array.flat):
         return None
-    if np.ma.is_masked(value):
+    if is_masked_array(value) and np.ma.is_masked(value):
         raise masked_error(value, name, where)
     if array.ndim == 0 or array.size != len(array):
         raise _text_error(name, "one label in every row: shape (rows,)", f"text of shape {array.shape}", where)

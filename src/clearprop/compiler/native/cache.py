@@ -30,7 +30,7 @@ from clearprop.compiler.kernels import Kernel, Parameter
 from clearprop.compiler.native import blas, loader
 from clearprop.compiler.native.compile_process import helper
 from clearprop.compiler.native.scipy_addresses import register_functions_of
-from clearprop.program.processes import awaited_lock
+from clearprop.program.processes import awaited_lock, without_collector
 from clearprop.rules import random
 
 if TYPE_CHECKING:
@@ -106,11 +106,14 @@ def prepare(texts: Sequence[str]) -> None:
     if folder is not None and len(missing) >= HELPED:
         from clearprop.compiler.native.kernel_abi import load  # start-up time: Numba
 
-        load()  # before the process forks, once for both
-        missing = _long_ones_at_both_ends(missing)
-        with helper(lambda: _compile_absent(reversed(missing), folder)):
-            for text in missing:
-                kernel_address(text)
+        with (
+            without_collector()
+        ):  # Numba makes much that stays, in which a tenth of its time went into looking for cycles
+            load()  # before the process forks, once for both
+            missing = _long_ones_at_both_ends(missing)
+            with helper(lambda: _compile_absent(reversed(missing), folder)):
+                for text in missing:
+                    kernel_address(text)
     for text in texts:
         kernel_address(text)
 

@@ -49,6 +49,7 @@ from clearprop.data.readers.typed_tables import TABLE_LIMIT, TABLES, read_typed,
 from clearprop.data.streaming.memory import size_text
 from clearprop.errors import ArgumentError, DataError, nearest
 from clearprop.files.presence import exists
+from clearprop.program.operands import is_masked_array
 
 SHARE_OF_FREE = 0.5
 """Without a limit that was asked for, data may take this share of the memory that is free."""
@@ -374,7 +375,7 @@ def _feature_columns(x: NDArray[Any], names: list[str], shared: bool) -> tuple[C
 
 def _with_gaps(x: Any, where: str) -> NDArray[Any]:
     """Features as a plain array; what is masked is missing."""
-    if isinstance(x, np.ma.MaskedArray) and x.dtype.kind in "biuf":
+    if is_masked_array(x) and x.dtype.kind in "biuf":
         return np.asarray(np.ma.filled(x.astype(np.float64), np.nan)) if np.ma.is_masked(x) else x.data
     return plain_array(x, "x", where)
 
