@@ -136,7 +136,7 @@ def test_numbers_that_are_read_at_once_are_those_of_their_texts(rows, end, tmp_p
             known = regular_rows(table, records)
         assert known.numeric == {0, 1, 2} - known.coded
         fast = read_csv(path, "t.csv", **asked)
-        pieces = SimpleNamespace(text=2)  # bytes at a time
+        pieces = SimpleNamespace(text=2, texts=10**6)  # bytes at a time
         blocks = list(UnchangingFile(path, "t.csv", pieces).blocks(pieces, ColumnRequest(as_text={"b"})))
         patched.setattr(csv_file, "regular_rows", lambda *_: None)
         close = read_csv(path, "t.csv", **asked)

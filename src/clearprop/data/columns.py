@@ -80,7 +80,15 @@ class Levels:
 
     def in_order(self) -> Levels:
         """The same with the different texts that are there, in the order in which rows have them first."""
-        return self if self.met else Levels.of(self.texts)
+        if self.met:
+            return self
+        rows, none = len(self.places), len(self.different) - 1
+        first = np.full(none + 1, rows)
+        first[self.places[::-1]] = np.arange(rows)[::-1]  # of several rows the last that is written stays: the first
+        order = np.argsort(first[:none], kind="stable")[: np.count_nonzero(first[:none] < rows)]
+        places = np.full(none + 1, len(order))
+        places[order] = np.arange(len(order))
+        return Levels(self.different[[*order, none]], places[self.places])
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import csv
 import io
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.columns import Column, ColumnKind, Frame, Levels, TextBytes, name_list, quantity
+from clearprop.data.columns import Column, ColumnKind, Frame, Levels, TextBytes
 from clearprop.data.kinds.time_forms import LONGEST_TIME
 from clearprop.data.readers.dialects import (
     as_usual,
@@ -30,9 +30,12 @@ from clearprop.data.readers.dialects import (
 from clearprop.data.readers.formats import (
     LINE_FEED,
     LONGEST_LINE,
+    blank_lines,
     empty_error,
     long_line_error,
+    no_rows_error,
     quote_error,
+    ragged_error,
     require_columns_in_bounds,
     zeros_error,
 )
@@ -48,7 +51,16 @@ from clearprop.data.readers.plain_text import (
     plain_text,
 )
 from clearprop.data.readers.reading import AS_SHOWN, Reading
-from clearprop.data.readers.text_form import Evidence, NumberForm, TextForm, decide_numbers, find_form, is_plain
+from clearprop.data.readers.text_codes import FewTexts, TextCodes, few_texts, levels_of
+from clearprop.data.readers.text_form import (
+    Evidence,
+    NumberForm,
+    TextForm,
+    decide_numbers,
+    evidence_of,
+    find_form,
+    is_plain,
+)
 from clearprop.errors import DataError
 
 if TYPE_CHECKING:
@@ -88,7 +100,7 @@ class Records:
             if len(row) == width or (self.form.trailing and len(row) == width + 1 and not row[-1].strip()):
                 yield start
             elif row:
-                raise _ragged_error(row, self.header, self.source, start)
+                raise ragged_error(row, self.header, self.source, start)
             else:
                 yield -start
 
@@ -240,14 +252,20 @@ class CsvFile:
         return with_line_feeds(found) if self.plain.joined else found
 
     def cells(
-        self, texts: polars.DataFrame, header: tuple[str, ...], target: str, known: RegularRows = NOTHING_KNOWN
+        self,
+        texts: polars.DataFrame,
+        header: tuple[str, ...],
+        target: str,
+        known: RegularRows = NOTHING_KNOWN,
+        different: Mapping[str, TextCodes] | None = None,
     ) -> list[Cells]:
         """The texts by column; those of the target, and what is said to be a number, hold no codes."""
         kinds = self.reading.columns
         plain = {name for i, name in enumerate(header) if known.bare and i not in known.coded}
         plain |= {name for name in header if name == target or kinds.kind_of(name) == "number"}
         codes = Codes(texts, header, frozenset(plain))
-        return [Cells(name, texts.to_series(i), self.numbers, codes) for i, name in enumerate(header)]
+        met = different or {}
+        return [Cells(name, texts.to_series(i), self.numbers, codes, met.get(name)) for i, name in enumerate(header)]
 
 
 def read_csv(
@@ -318,40 +336,9 @@ def rows_of(piece: bytes) -> NDArray[np.bool_]:
     return np.ones(piece.count(b"\n") + (not piece.endswith(b"\n")), np.bool_)
 
 
-def blank_lines(number: int) -> tuple[str, ...]:
-    """A note on the blank lines, if there are any.
-
-    >>> blank_lines(2)
-    ('2 blank lines skipped',)
-    """
-    return (f"{quantity(number, 'blank line')} skipped",) if number else ()
-
-
 def place_of(source: str, lines: NDArray[np.int64], column: str, row: int) -> str:
     """Where a value stands, for rows that start at these lines."""
     return f"{source}:{lines[row]}, column {column!r}"
-
-
-def no_rows_error(header: tuple[str, ...], source: str) -> DataError:
-    """The error for a file without rows."""
-    return DataError(
-        f"{source!r} has a header but no rows",
-        expected="a header line and at least one row below it",
-        got=f"the header {name_list(header)}",
-        where=source,
-        try_="check that the table was written out whole",
-    )
-
-
-def _ragged_error(row: list[str], header: tuple[str, ...], source: str, line: int) -> DataError:
-    return DataError(
-        f"{source!r} is ragged: a row does not fit the header",
-        expected=f"{quantity(len(header), 'field')}, as in the header",
-        got=f"{quantity(len(row), 'field')}: {name_list(row, 6)}",
-        where=f"{source}:{line}",
-        try_="put a field that contains the separator in quotes, fill the row up, or delete a title or a note"
-        + ("; for running text --unit char" if source.endswith(".txt") else ""),
-    )
 
 
 def _checked_header(row: list[str], line: int, source: str) -> tuple[str, ...]:
@@ -394,19 +381,27 @@ class Codes:
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The cells of one column, null where a value is missing: as text without blanks around it, or numbers already."""
+    """The cells of one column, null where a value is missing: as text without blanks around it, or numbers already.
+
+    `different` are the different texts of the column as far as it was read, where it is read in blocks.
+    """
 
     name: str
     text: polars.Series
     form: NumberForm
     codes: Codes
+    different: TextCodes | None = None
 
     def is_numbers(self) -> bool:
         """Whether every value is a number, and none a code."""
+        if self._few is not None:
+            return self._few.cells.is_numbers()
         return self._read is not None and self.name not in self.codes.names
 
     def is_booleans(self) -> bool:
         """Whether every value is `true` or `false`."""
+        if self._few is not None:
+            return self._few.cells.is_booleans()
         first = self.text[0]
         if first is not None and first.lower() not in ("true", "false"):
             return False
@@ -424,13 +419,15 @@ class Cells:
 
         marks: frozenset[str] = frozenset()
         known = self.known if kind == "category" or spelled else None
-        if kind == "number":
+        if kind == "category":
+            values = self.objects
+        elif self._few is not None:
+            values, marks = self._few.values(kind)
+        elif kind == "number":
             numbers, plain = self._read or self._no_numbers()
             values, marks = numbers.to_numpy(), frozenset() if plain else marks_of(self.text)
-        elif kind == "boolean":
-            values = (self.text.str.to_lowercase() == "true").cast(pl.Float64).to_numpy()
         else:
-            values = self.objects
+            values = (self.text.str.to_lowercase() == "true").cast(pl.Float64).to_numpy()
         spelling = self.objects if spelled and kind != "category" else None
         return Column(self.name, kind, values, spelling=spelling, marks=marks, known=known)
 
@@ -454,19 +451,27 @@ class Cells:
     @cached_property
     def known(self) -> Levels | TextBytes | None:
         """The texts by those that are different, where these are few, or by their bytes, where all have as many."""
+        return self._bytes() if self.levels is None and len(self.text) > _SOME else self.levels
+
+    @cached_property
+    def levels(self) -> Levels | None:
+        """The texts by those that are different, where these are few."""
+        if self.text.dtype.is_float() or (len(self.text) <= _SOME and self.different is None):
+            return None
+        return levels_of(self.text, self.different, _SOME)
+
+    @cached_property
+    def _few(self) -> FewTexts | None:
+        """The different texts as cells of their own, which say the same as all."""
+        return None if self.levels is None else few_texts(self.levels, self.different, self.of_texts)
+
+    def of_texts(self, texts: Sequence[str | None]) -> Cells:
+        """Cells of the same column with these texts."""
         import polars as pl
 
-        text = self.text
-        if len(text) <= _SOME:
-            return None
-        if text[:_SOME].n_unique() > _SOME // 2:
-            return self._bytes()
-        different = [level for level in text.unique(maintain_order=True).to_list() if level is not None]
-        # not by pyarrow, which alone is as large as the memory of a streamed table
-        places = text.cast(pl.Enum(different)).to_physical().cast(pl.UInt32)
-        if places.null_count():
-            places = places.fill_null(len(different))
-        return Levels(np.array([*different, None], dtype=object), places.to_numpy())
+        text = pl.Series(self.name, texts, dtype=pl.String)
+        codes = Codes(text.to_frame(), (self.name,), self.codes.plain & {self.name})
+        return Cells(self.name, text, self.form, codes)
 
     def _bytes(self) -> TextBytes | None:
         sizes = self.text.str.len_bytes()
@@ -488,11 +493,3 @@ def _trim(data: polars.DataFrame, missing: tuple[str, ...], bare: bool) -> polar
     data.columns = [f"c{i}" for i in range(data.width)]
     texts = data if bare else data.select(pl.all().str.strip_chars())
     return texts.select(pl.when(~pl.all().is_in(list(missing))).then(pl.all())) if missing else texts
-
-
-def evidence_of(texts: polars.DataFrame) -> Iterator[Evidence]:
-    """What each column, or a part of it, shows of the form of numbers."""
-    for text in texts.iter_columns():
-        found = Evidence()
-        found.add(text)
-        yield found

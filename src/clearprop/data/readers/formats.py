@@ -10,6 +10,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from clearprop.data.columns import name_list, quantity
 from clearprop.errors import DataError
 
 
@@ -320,3 +321,35 @@ def empty_error(source: str) -> DataError:
         where=source,
         try_="check that the file was written out whole",
     )
+
+
+def no_rows_error(header: tuple[str, ...], source: str) -> DataError:
+    """The error for a file without rows."""
+    return DataError(
+        f"{source!r} has a header but no rows",
+        expected="a header line and at least one row below it",
+        got=f"the header {name_list(header)}",
+        where=source,
+        try_="check that the table was written out whole",
+    )
+
+
+def ragged_error(row: list[str], header: tuple[str, ...], source: str, line: int) -> DataError:
+    """The error for a row with more or fewer fields than the header."""
+    return DataError(
+        f"{source!r} is ragged: a row does not fit the header",
+        expected=f"{quantity(len(header), 'field')}, as in the header",
+        got=f"{quantity(len(row), 'field')}: {name_list(row, 6)}",
+        where=f"{source}:{line}",
+        try_="put a field that contains the separator in quotes, fill the row up, or delete a title or a note"
+        + ("; for running text --unit char" if source.endswith(".txt") else ""),
+    )
+
+
+def blank_lines(number: int) -> tuple[str, ...]:
+    """A note on the blank lines, if there are any.
+
+    >>> blank_lines(2)
+    ('2 blank lines skipped',)
+    """
+    return (f"{quantity(number, 'blank line')} skipped",) if number else ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -384,6 +384,14 @@ class Evidence:
             setattr(self, f"{name}_groups", getattr(self, f"{name}_groups") or groups)
             if len(either) and not getattr(self, f"{name}_either"):
                 setattr(self, f"{name}_either", str(either[0]))
+
+
+def evidence_of(texts: polars.DataFrame) -> Iterator[Evidence]:
+    """What each column, or a part of it, shows of the form of numbers."""
+    for text in texts.iter_columns():
+        found = Evidence()
+        found.add(text)
+        yield found
 
 
 def decide_numbers(

@@ -18,17 +18,16 @@ from clearprop.data.readers.csv_file import (
     Cells,
     CsvFile,
     Records,
-    blank_lines,
     heading,
-    no_rows_error,
     place_of,
     regular_rows,
     rows_of,
 )
-from clearprop.data.readers.formats import CSV, FileForm, table_parts
+from clearprop.data.readers.formats import CSV, FileForm, blank_lines, no_rows_error, table_parts
 from clearprop.data.readers.plain_text import NOTHING_KNOWN, RegularRows, byte_of_line, pieces_of_lines
 from clearprop.data.readers.reading import AS_SHOWN, ColumnRequest, Reading
 from clearprop.data.readers.sources import file_form
+from clearprop.data.readers.text_codes import TextCodes, TextRoom
 from clearprop.data.readers.text_form import Evidence, NumberForm
 from clearprop.data.readers.typed_tables import TABLES, typed_table
 from clearprop.data.streaming.memory import Budget, give_back
@@ -55,6 +54,15 @@ class Values(Protocol):
 
     def as_kind(self, kind: ColumnKind) -> Column:
         """The column as that kind, which its values fit; with its spelling, if it is the target."""
+        ...
+
+    @property
+    def codes(self) -> tuple[TextCodes, NDArray[np.integer[Any]]] | None:
+        """The different texts of the file so far, and the place there of each row; None where it is not known."""
+        ...
+
+    def of_texts(self, texts: list[str]) -> Values:
+        """The same column with these texts, where its different ones are known."""
         ...
 
 
@@ -86,6 +94,18 @@ class TextValues:
         """The column as that kind."""
         return self.cells.as_kind(kind, self.spelled)
 
+    @property
+    def codes(self) -> tuple[TextCodes, NDArray[np.integer[Any]]] | None:
+        """The different texts of the file so far, and the place there of each row."""
+        known, levels = self.cells.different, self.cells.levels
+        if known is None or levels is None or levels.different is not known.different:
+            return None
+        return known, levels.places
+
+    def of_texts(self, texts: list[str]) -> TextValues:
+        """The same column with these texts."""
+        return TextValues(self.cells.of_texts(texts), self.spelled)
+
 
 @dataclass(frozen=True, eq=False)
 class TypedValues:
@@ -110,6 +130,14 @@ class TypedValues:
     def as_kind(self, _kind: ColumnKind) -> Column:
         """The column; it has one kind only."""
         return self.column
+
+    @property
+    def codes(self) -> None:
+        """Nothing is known of other blocks."""
+
+    def of_texts(self, texts: list[str]) -> TypedValues:
+        """A column of text."""
+        return TypedValues(Column(self.column.name, "category", np.array(texts, dtype=object)))
 
 
 def texts_in(values: Values) -> Column:
@@ -160,6 +188,11 @@ class RowFile(Protocol):
         """The sign before decimals, of a text file."""
         ...
 
+    @property
+    def most_rows(self) -> int | None:
+        """A number of rows that it does not have more of, where these are read in one pass; else None."""
+        ...
+
     def prepare(self, budget: Budget, ranks: Sharers) -> None:
         """Decide what must be known of all rows before any is read."""
         ...
@@ -202,6 +235,13 @@ class _Csv:
             self._looked = (regular_rows(self.table, records),)
         return self._looked[0]
 
+    @property
+    def most_rows(self) -> int | None:
+        """The number of lines, where each is a row; else as many as there were with nothing between separators."""
+        with self.table.records() as records:
+            found = self._regular(records)
+        return self.table.path.stat().st_size // len(self.names) + 1 if found is None else found.number
+
     def groups(self, _budget: Budget) -> list[tuple[str, ...]]:
         """All columns: a line holds them all."""
         return [self.names]
@@ -243,12 +283,14 @@ class _Csv:
         first, blank, goal = 0 if part is None else part.begin.row, 0, asked.target or self.names[-1]
         spelled = self.table.reading.spelled | {goal}
         written = spelled | {*asked.as_text}
+        room = TextRoom(budget.texts)
+        different = {name: TextCodes(room) for name in self.names}
         for starts, kept, texts, byte in self._texts(budget, written, part):
             rows = int(kept.sum())
             blank += len(kept) - rows
             if rows:
                 place = partial(place_of, self.source, starts[kept] - self.table.plain.shift)
-                cells = self.table.cells(texts, self.names, goal, self._known)
+                cells = self.table.cells(texts, self.names, goal, self._known, different)
                 used = self.names if asked.names is None else asked.names
                 columns = {c.name: TextValues(c, c.name in spelled) for c in cells if c.name in used}
                 mark = None if byte is None else Mark(first, int(starts[0]), byte)
@@ -320,6 +362,7 @@ class _Typed:
     """A Parquet or an NPY file, or a folder of them, cut into blocks of rows."""
 
     decimal: str | None = None
+    most_rows: int | None = None
 
     def __init__(self, path: Path, source: str, reading: Reading) -> None:
         self.path, self.source = path, source

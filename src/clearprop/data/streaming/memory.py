@@ -63,6 +63,11 @@ class Budget:
         """The characters of a CSV file that are read at a time: lines, cells and columns of them are held together."""
         return max(1 << 16, min(self.usable // 60, 1 << 23))
 
+    @property
+    def texts(self) -> int:
+        """The bytes of different texts that are known from block to block, of all columns."""
+        return self.usable // 32
+
     def rows_read(self, columns: int) -> int:
         """The rows of a Parquet file that are read at a time; a text takes some 120 bytes."""
         return self._rows(120 * columns, 65_536)

@@ -58,6 +58,7 @@ from clearprop.data.slips import (
     words_among,
 )
 from clearprop.data.streaming.blocks import Mark, UnchangingFile, Values, texts_in
+from clearprop.data.streaming.early_columns import EarlyColumns, PlainValues
 from clearprop.data.streaming.memory import Budget
 from clearprop.data.streaming.scanned_table import ScannedTable
 from clearprop.data.streaming.text_counts import TextLimit, Texts, add_counts, distinct_counts
@@ -70,13 +71,16 @@ def scan_columns(
     """Read all rows once.  Raises the errors that `data.load_table` raises for the same table in memory."""
     # The order of the checks is that of `load_table`, so that the same table gives the same error in both ways.
     table = watched.table
-    shape = Frame(table.source, tuple(Column(name, "number", np.empty(0)) for name in table.names), _nowhere)
+    columns = tuple(Column(name, "number", np.empty(0)) for name in table.names)
+    shape = Frame(table.source, columns, lambda column, _: f"column {column!r}")
     choice.require_known(table.names, table.source)
     name, target_note = choose_target(shape, target, choice)
-    scans, cuts, rows, seen = _pass(watched, name, choice.as_written, budget, choice)
+    scans, cuts, rows, seen, early = _pass(watched, name, choice.as_written, budget, choice)
     passed_over = frozenset(scan.name for scan in scans if scan.must_recount())
     if passed_over:
-        scans, cuts, rows, seen = _pass(watched, name, choice.as_written | passed_over, budget, choice)
+        if early is not None:
+            early.close()
+        scans, cuts, rows, seen, early = _pass(watched, name, choice.as_written | passed_over, budget, choice)
     goal = next(scan for scan in scans if scan.is_target)
     words = table.decimal is not None and goal.kind == "category"
     lost = lost_rows(name, seen - rows, seen, table.source, words)
@@ -105,14 +109,19 @@ def scan_columns(
         task_note=task_note,
         lost=lost,
         cuts=cuts,
+        early=early,
     )
 
 
 def _pass(
     watched: UnchangingFile, target: str, as_text: frozenset[str], budget: Budget, choice: ColumnChoice
-) -> tuple[list[_ColumnScan], tuple[tuple[Mark | None, int], ...], int, int]:
-    """Read all rows: what they say of columns, where they can be cut, how many have a target, how many there are."""
+) -> tuple[list[_ColumnScan], tuple[tuple[Mark | None, int], ...], int, int, EarlyColumns | None]:
+    """Read all rows: what they say of columns, where they can be cut, how many have a target, how many there are.
+
+    One process stores them meanwhile; of several each stores its part afterwards.
+    """
     table = watched.table
+    early = EarlyColumns.of_file(table.names, table.most_rows) if watched.ranks.size == 1 else None
     limit = TextLimit(budget.memory // 8, table.source)
     scans = {
         name: _ColumnScan(name, table.source, name == target, Texts(limit), name in as_text, choice)
@@ -125,14 +134,15 @@ def _pass(
             kept = np.flatnonzero(~block.columns[target].missing)
             cuts.append((block.mark, rows))
             for name in group:
-                scans[name].add(block.columns[name], kept, rows, block.place)
+                values = block.columns[name]
+                plain = scans[name].add(values, kept, rows, block.place)
+                if early is not None:
+                    early.add(name, values, kept, rows, plain)
+            if early is not None:
+                early.add_rows(rows, block.first + kept)
             rows += len(kept)
             seen += block.rows
-    return list(scans.values()), tuple(cuts), rows, seen
-
-
-def _nowhere(column: str, _row: int) -> str:
-    return f"column {column!r}"
+    return list(scans.values()), tuple(cuts), rows, seen, early
 
 
 def _features(
@@ -214,8 +224,11 @@ class _ColumnScan:
         return self.choice.kind_of(self.name)
 
     # ------------------------------------------------------------------------------------------------- a block more
-    def add(self, values: Values, kept: NDArray[np.intp], before: int, place: Locator) -> None:
-        """Take note of the rows `kept` of a block; `before` rows were kept in the blocks before it."""
+    def add(self, values: Values, kept: NDArray[np.intp], before: int, place: Locator) -> PlainValues | None:
+        """Take note of the rows `kept` of a block; `before` rows were kept in the blocks before it.
+
+        Gives these rows as numbers or times, where they are such.
+        """
         # What the block says of the kind comes first: it decides as what its values are then looked at.
         here = values.fits("number")
         self.number = self.number and here
@@ -235,10 +248,13 @@ class _ColumnScan:
             texts = texts_in(values).values
             row = row_of_text(texts, np.setdiff1d(np.arange(len(missing)), kept))
             self.lost = None if row is None else (texts[row], place(self.name, row))
+        plain = None
         if len(kept) and self.kind != "category":
-            self._add_numbers(rows(values.as_kind(self.kind)), before, where)
+            column = rows(values.as_kind(self.kind))
+            self._add_numbers(column, before, where)
+            plain = PlainValues("number", column.values) if self.kind == "number" else None
         if self._may_be_times(here, present):
-            self._add_times(rows(texts_in(values)), where)
+            plain = self._add_times(rows(texts_in(values)), where)
         if len(kept) and values.fits("category"):
             if here and not self.as_text:
                 self.numbers += present
@@ -247,6 +263,7 @@ class _ColumnScan:
                 self._add_texts(rows(values.as_kind("category")), where)
         self.rows += len(kept)
         self.present += present
+        return plain
 
     def _add_numbers(self, column: Column, before: int, where: Callable[[int], str]) -> None:
         values, self.marks = column.values, self.marks | column.marks
@@ -277,7 +294,8 @@ class _ColumnScan:
             return self.asked in TIMES or not self.asked
         return is_mixed(self.evidence.fits, self.evidence.texts - self.evidence.fits)
 
-    def _add_times(self, column: Column, where: Callable[[int], str]) -> None:
+    def _add_times(self, column: Column, where: Callable[[int], str]) -> PlainValues | None:
+        """Take note of texts as times; gives them where they are such, and the same in each order of day and month."""
         asked, texts = self.asked in TIMES, column.values
         times = read_times(column if asked or may_be_times(texts) else (), asked)
         found = times.evidence
@@ -286,13 +304,12 @@ class _ColumnScan:
             self.no_time = (texts[row], where(row))
         self.evidence = found if self.evidence is None else self.evidence | found
         self._note_clocks(times, texts, where)
-        if not asked:
-            return
-        for order in ORDERS:
+        for order in ORDERS if asked else ():
             lost = np.isnan(times.seconds[order]) & (texts != None)  # noqa: E711 - each text
             if lost.any() and order not in self.strange:
                 row = int(np.argmax(lost))
                 self.strange[order] = (texts[row], where(row))
+        return PlainValues("time", times.seconds[ORDERS[-1]]) if found.times and not found.ordered else None
 
     def _note_clocks(self, times: ColumnTimes, texts: NDArray[Any], where: Callable[[int], str]) -> None:
         for zoned in {True, False} - self.clocks.keys() if times.evidence.texts else ():

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clearprop.data.column_roles import ColumnFacts, Dropped, Task
 from clearprop.data.streaming.blocks import Mark, RowRange
+from clearprop.data.streaming.early_columns import EarlyColumns
 from clearprop.data.streaming.sharers import Sharers, own_part
 
 
@@ -17,7 +18,8 @@ from clearprop.data.streaming.sharers import Sharers, own_part
 class ScannedTable:
     """What the first pass found: `rows` have a target; `levels` are the texts of each text column, in order.
 
-    `cuts` are where blocks of rows begin in the file, with the number of rows that have a target before them.
+    `cuts` are where blocks of rows begin in the file, with the number of rows that have a target before them; `early`
+    is what was stored meanwhile.
     """
 
     source: str
@@ -33,6 +35,7 @@ class ScannedTable:
     task_note: str
     lost: tuple[str, ...]
     cuts: tuple[tuple[Mark | None, int], ...]
+    early: EarlyColumns | None = None
 
     def part_of(self, ranks: Sharers) -> tuple[RowRange | None, int, int]:
         """What this process reads of the file, and which of the rows with a target these are: from, up to.

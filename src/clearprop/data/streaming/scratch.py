@@ -30,10 +30,15 @@ def scratch_folder() -> Path:
     return folder
 
 
-def require_space(size: int) -> None:
-    """Raise RunError unless so many bytes are free for scratch files."""
+def has_space(size: int) -> bool:
+    """Whether so many bytes are free for scratch files."""
+    return size <= shutil.disk_usage(scratch_folder()).free
+
+
+def require_space(size: int, held: int = 0) -> None:
+    """Raise RunError unless so many bytes are free for scratch files, with those that are `held` for them already."""
     folder = scratch_folder()
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(folder).free + held
     if size > free:
         raise RunError(
             "there is not enough space on disk for the encoded rows",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from clearprop.data.columns import TRUTHS, Column, Levels, as_boolean
 from clearprop.data.kinds.times import seconds_of
 from clearprop.data.readers.reading import ColumnRequest
 from clearprop.data.streaming.blocks import UnchangingFile, Values, texts_in
+from clearprop.data.streaming.early_columns import EarlyColumns
 from clearprop.data.streaming.memory import Budget
 from clearprop.data.streaming.scanned_table import ScannedTable
 from clearprop.data.streaming.scratch import Scratch, require_space
@@ -27,22 +28,42 @@ class ColumnStore:
     """
 
     def __init__(self, found: ScannedTable, ranks: Sharers = ALONE) -> None:
-        self.found, self.ranks = found, ranks
+        self.found, self.ranks, early = found, ranks, found.early
         self.columns: tuple[ColumnFacts, ...] = (*found.features, found.target)
-        size = found.rows * (8 * len(self.columns) + 9)
-        require_space(size)
-        self.numbers = Scratch(found.rows * len(self.columns), (), np.float64, ranks)
-        self.rows = Scratch(found.rows, (), np.int64, ranks)
-        """The number of each row in the source."""
+        require_space(found.rows * (8 * len(self.columns) + 9), 0 if early is None else early.size)
+        self._meanings: dict[int, NDArray[np.float64]] = {}
+        """What the numbers on disk stand for, of columns where these are places of texts."""
+        self.missing: frozenset[str] = frozenset(facts.name for facts in self.columns)
+        """The columns that are not there yet."""
+        if early is None:
+            self._starts = [k * found.rows for k in range(len(self.columns))]
+            self.numbers = Scratch(found.rows * len(self.columns), (), np.float64, ranks)
+            self.rows = Scratch(found.rows, (), np.int64, ranks)
+            """The number of each row in the source."""
+        else:
+            self._starts = [early.names.index(facts.name) * early.most for facts in self.columns]
+            self.numbers, self.rows = early.numbers, early.rows
+            self.missing -= {facts.name for k, facts in enumerate(self.columns) if self._take(early, k, facts)}
+
+    def _take(self, early: EarlyColumns, k: int, facts: ColumnFacts) -> bool:
+        """Whether what is on disk of column number k already is all of it."""
+        codes, kind = _codes(self.found, facts), early.kind(facts.name)
+        if kind != "category":
+            return kind == facts.kind and codes is None
+        known = early.by_text(facts.name, lambda texts: _stored_values(texts, facts, codes))
+        if known is not None:
+            self._meanings[k] = known
+        return known is not None
 
     def write(self, k: int, first: int, values: NDArray[np.float64]) -> None:
         """Write values of column number k, from row `first` on."""
-        self.numbers.write(k * self.found.rows + first, values)
+        self.numbers.write(self._starts[k] + first, values)
 
     def values(self, k: int, first: int, last: int) -> NDArray[np.float64]:
         """Values of column number k."""
-        start = k * self.found.rows
-        return self.numbers.get(start + first, start + last)
+        found: NDArray[np.float64] = self.numbers.get(self._starts[k] + first, self._starts[k] + last)
+        known = self._meanings.get(k)
+        return found if known is None else known[found.astype(np.intp)]
 
     def pieces(self, k: int, size: int) -> Iterator[tuple[int, NDArray[np.float64]]]:
         """Column number k in pieces, with the row at which each begins."""
@@ -75,13 +96,23 @@ def _column_of_levels(facts: ColumnFacts, texts: Sequence[str], places: NDArray[
     return Column(facts.name, "category", levels.texts, use=facts.use, known=levels)
 
 
-def store_columns(watched: UnchangingFile, found: ScannedTable, budget: Budget, ranks: Sharers = ALONE) -> ColumnStore:
-    """Read all rows again, of several `ranks` each a part, and store what is used.
+def store_columns(
+    watched: UnchangingFile,
+    found: ScannedTable,
+    budget: Budget,
+    ranks: Sharers = ALONE,
+    watch: Callable[[str], object] = lambda _: None,
+) -> ColumnStore:
+    """Store what is used and is not stored yet: all rows are read again, of several `ranks` by each a part.
 
     Raises DataError if the file is not what it was.
     """
     result = ColumnStore(found, ranks)
-    ranks.each(lambda: _store_part(watched, result, budget))
+    if result.missing:
+        watch(f"{found.source} is read again: {found.rows:,} rows are stored")
+        ranks.each(lambda: _store_part(watched, result, budget))
+    else:
+        watched.require_unchanged()
     return result
 
 
@@ -92,7 +123,7 @@ def _store_part(watched: UnchangingFile, result: ColumnStore, budget: Budget) ->
     if begin == end:
         return
     goal = found.target.name
-    places = {facts.name: k for k, facts in enumerate(result.columns)}
+    places = {facts.name: k for k, facts in enumerate(result.columns) if facts.name in result.missing}
     codes = {facts.name: _codes(found, facts) for facts in result.columns}
     for group in watched.table.groups(budget):
         used = [name for name in group if name in places]
@@ -127,13 +158,13 @@ def _codes(found: ScannedTable, facts: ColumnFacts) -> dict[object, float] | Non
 
 
 def _stored_values(
-    values: Values, facts: ColumnFacts, codes: dict[object, float] | None, kept: NDArray[np.intp]
+    values: Values, facts: ColumnFacts, codes: dict[object, float] | None, kept: NDArray[np.intp] | None = None
 ) -> NDArray[np.float64] | None:
-    """The values of the rows `kept` as they are stored; None if the first pass did not meet such values."""
+    """The values of the rows `kept` (None: all) as they are stored; None if the first pass did not meet such values."""
     found = _as_facts_say(values, facts)
     if found is None:
         return None
-    column = found if len(kept) == len(found.values) else found.take(kept)
+    column = found if kept is None or len(kept) == len(found.values) else found.take(kept)
     if codes is None:
         return np.asarray(column.values, dtype=np.float64)
     # Of texts each different one is looked up once, and only those that stand in some row: others may be new.
