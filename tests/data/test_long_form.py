@@ -225,6 +225,8 @@ def test_networks_by_name_learn_quantiles(file, eager):
     data = DATA.with_columns(size=polars.col("patient").cast(float))
     run = cl.fit("gru", data, sequence="patient:day", drop=["part", "trend"], quantiles=[0.1, 0.9], epochs=1)
     assert run.predict(data).shape == (60, 2) and type(run.model.layers[-1]).__name__ == "Increasing"
+    run = cl.fit("gru", data, sequence="patient:day", drop=["part", "trend"], loss="gaussian_nll", epochs=1)
+    assert run.predict(data).shape == (60, 3) and type(run.model.layers[-1]).__name__ == "NormalInterval"
 
 
 def test_the_command_line_trains_predicts_and_explains(file, command, eager):

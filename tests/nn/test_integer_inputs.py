@@ -10,7 +10,7 @@ import clearprop as cl
 ARGUMENTS = [(4, 3), (4,), (), (2,), (2, 4), (4, 2, 3), (4, 2)]
 OF_LAYERS = {"Masked": [(cl.nn.MeanOverSteps(),), (cl.nn.LSTM(3, 2, rng=0), cl.nn.MeanOverSteps())]}
 MODES = {"Upsample": {"mode": "linear"}, "AdaptivePool": {"mode": "max"}}
-SHAPES = [(2, 4), (2, 5, 4), (2, 6, 6, 4)]
+SHAPES = [(2, 4), (3, 2), (2, 5, 4), (2, 6, 6, 4)]
 DTYPES = ["bool", "uint8", "int8", "uint16", "int32", "int64", "uint64"]
 NO_LAYERS = {"Module", "Function", "Penalty", "Ensemble", "Embedding", "EmbeddingBag", "Residual", "Parallel"}
 """What takes other things than numbers of a shape, or other layers."""

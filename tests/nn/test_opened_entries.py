@@ -120,6 +120,7 @@ OTHERS = {
     "SinusoidalPositions": (lambda: nn.Sequential(nn.SinusoidalPositions(4), dense(4, 3)), SEQUENCE),
     "Masked": (lambda: nn.Masked(nn.GRU(3, 2, dtype=float), nn.MeanOverSteps()), SEQUENCE),
     "Increasing": (lambda: nn.Sequential(dense(4, 3), nn.Increasing(3)), SEQUENCE),
+    "NormalInterval": (lambda: nn.Sequential(dense(4, 2), nn.NormalInterval()), SEQUENCE),
     "Ensemble": (lambda: nn.Ensemble((dense(4, 3), dense(4, 3))), SEQUENCE),
 }
 

@@ -22,6 +22,7 @@ NUMBERS = ([[1.0, 2.0]], [[0.5, 0.0]])
 
 SEQUENCE, IMAGE, WORDS = np.ones((2, 5, 4), np.float32), np.ones((2, 8, 8, 4), np.float32), np.array([[0, 1, 2]])
 INPUTS = {
+    "nn.NormalInterval": np.ones((2, 2), np.float32),
     **{f"nn.{name}": WORDS for name in ("Embedding", "EmbeddingBag", "transformer", "lstm_classifier")},
     **{f"nn.{name}": SEQUENCE for name in ("Conv1d", "ConvTranspose1d", "MultiHeadAttention", "TransformerBlock", "RNN",
                                            "LSTM", "GRU", "LearnedPositions", "SinusoidalPositions")},
@@ -47,7 +48,7 @@ RIGHT = {
     "nn.parameter_count": (MODEL,), "nn.summary": (MODEL,),
     **{f"nn.{name}": (KEY, (3, 2)) for name in nn.INITIALISERS},
     "nn.Embedding": (4, 3), "nn.EmbeddingBag": (4, 3), "nn.LearnedPositions": (8, 4), "nn.SinusoidalPositions": (4,),
-    "nn.Increasing": (3,),
+    "nn.Increasing": (3,), "nn.NormalInterval": (0.8,),
     "nn.MultiHeadAttention": (4, 2), "nn.TransformerBlock": (4, 2), "nn.causal_mask": (3,), "nn.rotary": (SEQUENCE,),
     "nn.length_mask": ([1, 2], 3), "nn.GroupNorm": (2, 4), "nn.InstanceNorm": (4,), "nn.RMSNorm": (3,),
     "nn.WeightNorm": (nn.Dense(3, 2),), "nn.Residual": ("relu",), "nn.Parallel": ("relu",), "nn.Masked": ("relu",),

@@ -194,7 +194,8 @@ grad needs a scalar loss
         lambda: fit(loss="cross_entropi"),
         f"""\
 no loss named 'cross_entropi'
-  expected  one of: binary_cross_entropy, cross_entropy, focal, huber, log_cosh, mae, mse, pinball, poisson, tweedie
+  expected  one of: binary_cross_entropy, cross_entropy, focal, gaussian_nll, huber, log_cosh, mae, mse, pinball, \
+poisson, tweedie
   got       'cross_entropi'
   where     {HERE}
   try       'cross_entropy', the nearest name""",

@@ -38,10 +38,10 @@ from clearprop.nn.layers import quantile_edges as quantile_edges
 from clearprop.nn.losses import CLASS_LOSSES as CLASS_LOSSES
 from clearprop.nn.losses import LOSSES as LOSSES
 from clearprop.nn.losses import NUMBER_LOSSES as NUMBER_LOSSES
-from clearprop.nn.losses import Penalty as Penalty
 from clearprop.nn.losses import binary_cross_entropy as binary_cross_entropy
 from clearprop.nn.losses import cross_entropy as cross_entropy
 from clearprop.nn.losses import focal as focal
+from clearprop.nn.losses import gaussian_nll as gaussian_nll
 from clearprop.nn.losses import huber as huber
 from clearprop.nn.losses import log_cosh as log_cosh
 from clearprop.nn.losses import loss_named as loss_named
@@ -55,6 +55,7 @@ from clearprop.nn.module_text import summary as summary
 from clearprop.nn.networks import mlp as mlp
 from clearprop.nn.norms import BatchNorm as BatchNorm
 from clearprop.nn.norms import LayerNorm as LayerNorm
+from clearprop.nn.structure import Penalty as Penalty
 from clearprop.nn.structure import least_rows as least_rows
 from clearprop.nn.structure import parameter_count as parameter_count
 
@@ -91,7 +92,6 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.nn.ensembles import Ensemble as Ensemble
     from clearprop.nn.further_losses import contrastive as contrastive
     from clearprop.nn.further_losses import cosine_distance as cosine_distance
-    from clearprop.nn.further_losses import gaussian_nll as gaussian_nll
     from clearprop.nn.further_losses import hinge as hinge
     from clearprop.nn.further_losses import kl_divergence as kl_divergence
     from clearprop.nn.further_losses import multi_margin as multi_margin
@@ -105,6 +105,7 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.nn.group_norms import RMSNorm as RMSNorm
     from clearprop.nn.group_norms import WeightNorm as WeightNorm
     from clearprop.nn.increasing import Increasing as Increasing
+    from clearprop.nn.increasing import NormalInterval as NormalInterval
     from clearprop.nn.masking import Masked as Masked
     from clearprop.nn.masking import MeanOverSteps as MeanOverSteps
     from clearprop.nn.pooling import AdaptivePool as AdaptivePool
@@ -131,10 +132,10 @@ else:
         "dropping": "DropPath Dropout2d",
         "embedding": "Embedding EmbeddingBag",
         "ensembles": "Ensemble",
-        "further_losses": "contrastive cosine_distance gaussian_nll hinge kl_divergence multi_margin nll triplet",
+        "further_losses": "contrastive cosine_distance hinge kl_divergence multi_margin nll triplet",
         "gates": "GLU PReLU SwiGLU",
         "group_norms": "GroupNorm InstanceNorm RMSNorm WeightNorm",
-        "increasing": "Increasing",
+        "increasing": "Increasing NormalInterval",
         "masking": "Masked MeanOverSteps",
         "pooling": "AdaptivePool AvgPool GlobalPool MaxPool Upsample",
         "positions": "LearnedPositions SinusoidalPositions causal_mask length_mask rotary",

@@ -1,4 +1,4 @@
-"""Losses that few networks use: of log-probabilities, margins, distances between vectors, and of uncertainty."""
+"""Losses that few networks use: of log-probabilities, margins, and distances between vectors."""
 
 from __future__ import annotations
 
@@ -111,40 +111,6 @@ def multi_margin(
     others = equal(one_hot(labels, scores.shape[-1], dtype=scores.dtype), 0.0)
     total = sum(where(others, maximum(margin - own + scores, 0.0), 0.0), axis=-1)
     return reduce_loss("multi_margin", total / scores.shape[-1], reduction, sample_weight)
-
-
-@checked_call
-def gaussian_nll(
-    prediction: Any,
-    target: Any,
-    variance: Any,
-    *,
-    least: float = 1e-6,
-    reduction: str = "mean",
-    sample_weight: Any = None,
-) -> Any:
-    """Mean of ½(log v + (prediction − target)²/v) with v = max(variance, least) (Nix & Weigend 1994).
-
-    prediction  the mean of the normal distribution of the target, as the network says
-    target      what is right; of the same shape
-    variance    of that distribution, of the same shape, 0 or more: a second output of the network, such as a softplus
-    least       keeps the quotient finite; positive
-    reduction, sample_weight  as in `mse`
-
-    It is −log of the density without ½·log 2π, which no prediction changes.
-
-    Raises ShapeError where the shapes differ, ArgumentError for a negative variance.
-
-    >>> import clearprop as cl
-    >>> cl.nn.gaussian_nll(cl.tensor([1.0]), cl.tensor([3.0]), cl.tensor([4.0]))
-    Tensor(1.19314718)
-    """
-    if not is_number(least) or not least > 0:
-        raise unsuitable_setting("gaussian_nll needs a positive least", "least > 0 (default 1e-06)", least=least)
-    prediction, target = pair_of_numbers("gaussian_nll", prediction, target)
-    prediction, variance = pair_of_numbers("gaussian_nll", prediction, variance)
-    v = maximum(require_range(variance, 0, 2**62, "gaussian_nll"), least)
-    return reduce_loss("gaussian_nll", 0.5 * (log(v) + square(prediction - target) / v), reduction, sample_weight)
 
 
 @checked_call

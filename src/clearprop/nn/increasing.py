@@ -1,4 +1,4 @@
-"""`Increasing`: outputs that never cross, for quantiles that are learned side by side."""
+"""Answers with more than one end: `Increasing` for quantiles side by side, `NormalInterval` for a mean and its ends."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ import numpy as np
 from clearprop.arrays.tensor import asarray
 from clearprop.nn.argument_checks import require_features, require_size
 from clearprop.nn.fields import static
+from clearprop.nn.loss_text import INTERVAL, normal_reach
 from clearprop.nn.module import Module
 from clearprop.rules.activations import softplus
 from clearprop.rules.joining import concat
 from clearprop.rules.linear import matmul
+
+_LEAST_DEVIATION = 1e-3
+"""Of a standardised target: a deviation of 0 would make a loss without an end of one row that is met."""
+
+_WIDE = 2.0
+"""Networks begin about 0, where the deviation is twice that of a standardised target: what is narrow and wrong costs
+(error / deviation)², by which a first epoch would be spoiled."""
 
 
 class Increasing(Module):
@@ -49,6 +57,39 @@ class Increasing(Module):
     def label(self) -> str:
         """`Increasing(3)`."""
         return f"Increasing({self.size})"
+
+
+class NormalInterval(Module):
+    """A mean and the ends of an interval of a normal distribution around it: y = (x₀ − z·s, x₀, x₀ + z·s).
+
+    Behind the last layer of a network that learns by `cl.nn.gaussian_nll`: s = softplus(x₁ + 2) + 0.001 is the
+    standard deviation, z = Φ⁻¹((1 + share)/2) (Nix & Weigend 1994).  x (…, 2), y (…, 3).
+
+    share  how much of the distribution lies between the ends, above 0 and below 1
+
+    Raises ArgumentError for another share, ShapeError when x has another last axis.
+
+    >>> import clearprop as cl
+    >>> cl.nn.NormalInterval(0.9)(cl.tensor([5.0, 10.0]))
+    Tensor([-14.73989848, 5.0, 24.73989848])
+    """
+
+    share: float = static(default=INTERVAL)
+
+    def __init__(self, share: float = INTERVAL) -> None:
+        normal_reach(share)
+        super().__init__(share=float(share))
+
+    def forward(self, x: Any) -> Any:
+        """The lower end, the mean, the upper end."""
+        x = asarray(x)
+        require_features(self.label, 2, x.shape)
+        mean, reach = x[..., :1], normal_reach(self.share) * (softplus(x[..., 1:] + _WIDE) + _LEAST_DEVIATION)
+        return concat([mean - reach, mean, mean + reach], axis=-1)
+
+    def label(self) -> str:
+        """`NormalInterval(0.9)`."""
+        return f"NormalInterval({self.share:g})"
 
 
 def _sums(size: int, middle: int) -> Any:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from clearprop.arrays.tensor import asarray
 from clearprop.errors import ArgumentError, DTypeError, ShapeError, user_line
+from clearprop.nn.argument_checks import is_number
+from clearprop.program.ir import shape_of
+from clearprop.program.types import type_of
+from clearprop.program.values import raw
+from clearprop.rules.structural import broadcast_to, reshape
 from clearprop.shapes import same
 
 
@@ -41,6 +48,8 @@ def _as_tuple(value: Any) -> tuple[float, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
+_NEAR_ONE = 1e-2
+"""By how much the sum of probabilities may differ from 1 whose logarithms are of half precision."""
 SHORT = {"quantile": "pinball:quantile"}
 """Words that stand for a loss with a setting."""
 PINBALL = ("pinball", *SHORT)
@@ -51,7 +60,6 @@ FUNCTIONS_ONLY = {
     "hinge": "loss=cl.nn.hinge, with labels of the outputs' shape, y[:, None]",
     "multi_margin": "loss=cl.nn.multi_margin",
     "cosine_distance": "loss=cl.nn.cosine_distance, with targets of the outputs' shape",
-    "gaussian_nll": "loss=lambda z, y: cl.nn.gaussian_nll(z[:, :1], y, cl.softplus(z[:, 1:]))",
     "contrastive": "loss=lambda z, alike: cl.nn.contrastive(z[:, 0], z[:, 1], alike), for outputs in pairs",
     "triplet": "loss=lambda z, y: cl.nn.triplet(z[:, 0], z[:, 1], z[:, 2]), for outputs in threes",
 }
@@ -77,6 +85,26 @@ def function_only(name: str, known: Iterable[str], where: str) -> ArgumentError:
         got=repr(asked),
         where=where,
         try_=FUNCTIONS_ONLY[name],
+    )
+
+
+def require_logarithms(name: str, outputs: Any) -> None:
+    """Raise ArgumentError for outputs that are no logarithms of probabilities, where the loss has no bound for others.
+
+    >>> require_logarithms("nll", np.log([[0.25, 0.75]]))
+    """
+    if name not in ("nll", "kl_divergence") or not np.size(outputs):
+        return
+    with np.errstate(over="ignore"):
+        sums = np.exp(np.asarray(outputs, dtype=np.float64)).sum(axis=-1)
+    if not np.abs(sums - 1.0).max() > _NEAR_ONE:  # NaN is told by what looks for it
+        return
+    raise ArgumentError(
+        f"{name} takes logarithms of probabilities: of other outputs it falls without end",
+        expected="outputs whose exponentials sum to 1, by cl.log_softmax behind the last layer",
+        got=f"exponentials that sum to {sums.reshape(-1)[0]:.4g} in the first row",
+        where=user_line(),
+        try_="loss='cross_entropy', which takes outputs as they are, and classes or probabilities",
     )
 
 
@@ -155,6 +183,63 @@ def numbers_in(text: str) -> tuple[float, ...]:
     return tuple(map(float, text.rpartition("=")[2].split(",")))
 
 
+INTERVAL = 0.9
+"""The share of a normal distribution that lies between the ends that are learned, where nothing is said."""
+
+
+def is_normal(loss: object) -> bool:
+    """Whether the loss of that name, or text, learns a normal distribution.
+
+    >>> is_normal("gaussian_nll:0.8"), is_normal("mse"), is_normal(None)
+    (True, False, False)
+    """
+    return isinstance(loss, str) and loss.partition(":")[0] == "gaussian_nll"
+
+
+def interval_in(rest: str) -> float:
+    """The share that the settings of `gaussian_nll` say, by its name or first.
+
+    >>> interval_in("interval=0.8,least=0.01"), interval_in("0.5"), interval_in("least=0.01")
+    (0.8, 0.5, 0.9)
+    """
+    settings = dict(item.rpartition("=")[::2] for item in rest.split(",") if item)
+    return float(settings.get("interval", settings.get("", INTERVAL)))
+
+
+def interval_quantiles(share: float) -> tuple[float, float, float]:
+    """The lower end, the middle and the upper end of the central interval of that share, as quantiles.
+
+    >>> interval_quantiles(0.9)
+    (0.05, 0.5, 0.95)
+    """
+    return round(0.5 - share / 2, 12), 0.5, round(0.5 + share / 2, 12)
+
+
+def normal_reach(share: Any) -> float:
+    """How many standard deviations from its mean the central interval of that share of a normal distribution ends.
+
+    >>> round(normal_reach(0.9), 4)
+    1.6449
+    """
+    if not is_number(share) or not 0 < share < 1:
+        raise unsuitable_setting("an interval is a share", "0 < interval < 1 (default 0.9)", interval=share)
+    return statistics.NormalDist().inv_cdf(0.5 + share / 2)
+
+
+def interval_ends(prediction: Any) -> tuple[Any, Any, Any]:
+    """The lower end, the mean and the upper end, `(…, 3)`.  Raises ShapeError for another last axis."""
+    shape = shape_of(prediction)
+    if not shape or not same(shape[-1], 3):
+        raise ShapeError(
+            "gaussian_nll needs a variance",
+            expected="variance=, or predictions (…, 3): lower end, mean and upper end",
+            got=f"predictions {tuple(shape)} alone",
+            where=user_line(),
+            try_="a last layer of 2 outputs, and cl.nn.NormalInterval() behind it",
+        )
+    return prediction[..., 0], prediction[..., 1], prediction[..., 2]
+
+
 def require_quantiles(asked: Any) -> tuple[float, ...]:
     """Quantiles as numbers, `0.1,0.5,0.9` or a list.  Raises ArgumentError for others than rise between 0 and 1.
 
@@ -186,7 +271,7 @@ def loss_of_quantiles(loss: Any, quantiles: Any) -> Any:
     ('pinball:quantile=0.1,0.9', 'pinball:quantile=0.5', 'mse')
     """
     if quantiles is None:
-        return loss
+        return "gaussian_nll" if callable(loss) and is_normal(getattr(loss, "__name__", None)) else loss
     found = require_quantiles(quantiles)
     asked = loss.__name__ if callable(loss) and getattr(loss, "__name__", "") in PINBALL else loss
     if asked is not None and asked not in PINBALL and not _says(asked, found):
@@ -255,3 +340,21 @@ def label_shape(name: str, logits: Any, labels: Any, *, whole: bool) -> ShapeErr
         where=user_line(),
         try_="labels.astype(int)" if whole else "labels[..., 0]: drop the axis of size 1" if extra else "",
     )
+
+
+def weights_like(name: str, sample_weight: Any, loss: Any) -> Any:
+    """One weight per example, repeated over the other axes; or one per element."""
+    weight, shape = asarray(sample_weight), shape_of(loss)
+    given = shape_of(weight)
+    if not any(len(given) == len(own) and all(map(same, given, own)) for own in (shape[:1], shape)):
+        raise ShapeError(
+            f"{name} cannot weigh losses of shape {shape} by weights of shape {weight.shape}",
+            expected=f"one weight per example: shape {shape[:1]}",
+            got=f"shape {weight.shape}",
+            where=user_line(),
+        )
+    dtype = type_of(raw(loss)).dtype
+    weight = weight if weight.dtype == dtype else weight.astype(dtype)
+    if len(weight.shape) == len(shape):
+        return weight
+    return broadcast_to(reshape(weight, (*shape[:1], *(1 for _ in shape[1:]))), shape)

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from clearprop.arrays.tensor import asarray
 from clearprop.errors import ShapeError, checked_call, unknown_name, user_line
-from clearprop.nn.argument_checks import is_number, require_fraction, require_module
+from clearprop.nn.argument_checks import is_number, require_fraction
 from clearprop.nn.loss_text import (
     ALSO_CALLED,
     FUNCTIONS_ONLY,
     PINBALL,
     SHORT,
     function_only,
+    interval_ends,
+    interval_in,
+    interval_quantiles,
     label_shape,
+    normal_reach,
     numbers_in,
     one_output,
     remedy_for_shapes,
     require_quantiles,
     too_few_answers,
     unsuitable_setting,
+    weights_like,
     with_settings,
 )
 from clearprop.program.ir import shape_of
@@ -31,7 +36,7 @@ from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import raw
 from clearprop.rules import losses
 from clearprop.rules.checking import require_amounts, require_classes, require_range
-from clearprop.rules.elementwise import abs, exp, expm1, log1p, maximum, pow, square
+from clearprop.rules.elementwise import abs, exp, expm1, log, log1p, maximum, pow, square
 from clearprop.rules.reductions import log_softmax, mean, sum
 from clearprop.rules.structural import broadcast_to, reshape
 from clearprop.shapes import same
@@ -209,6 +214,48 @@ def tweedie(
 
 
 @checked_call
+def gaussian_nll(
+    prediction: Any,
+    target: Any,
+    variance: Any = None,
+    *,
+    interval: float = 0.9,
+    least: float = 1e-6,
+    reduction: str = "mean",
+    sample_weight: Any = None,
+) -> Any:
+    """Mean of ½(log v + (prediction − target)²/v) with v = max(variance, least) (Nix & Weigend 1994).
+
+    prediction  the mean of the normal distribution of the target, as the network says
+    target      what is right; of the same shape
+    variance    of that distribution, of the same shape, 0 or more: a second output of the network, such as a softplus;
+                None: prediction (…, 3) holds the lower end, the mean and the upper end of an interval, which say it
+    interval    the share of the distribution between these ends, as `cl.nn.NormalInterval` gives them
+    least       keeps the quotient finite; positive
+    reduction, sample_weight  as in `mse`
+
+    It is −log of the density without ½·log 2π, which no prediction changes.
+
+    Raises ShapeError where the shapes differ, ArgumentError for a negative variance.
+
+    >>> import clearprop as cl
+    >>> cl.nn.gaussian_nll(cl.tensor([1.0]), cl.tensor([3.0]), cl.tensor([4.0]))
+    Tensor(1.19314718)
+    """
+    if not is_number(least) or not least > 0:
+        raise unsuitable_setting("gaussian_nll needs a positive least", "least > 0 (default 1e-06)", least=least)
+    if variance is None:
+        low, prediction, high = interval_ends(asarray(prediction))
+        target, variance = asarray(target), square((high - low) / (2.0 * normal_reach(interval)))
+        if shapes_agree(shape_of(target), (*shape_of(prediction), 1)):
+            target = reshape(target, shape_of(prediction))
+    prediction, target = pair_of_numbers("gaussian_nll", prediction, target)
+    prediction, variance = pair_of_numbers("gaussian_nll", prediction, variance)
+    v = maximum(require_range(variance, 0, 2**62, "gaussian_nll"), least)
+    return reduce_loss("gaussian_nll", 0.5 * (log(v) + square(prediction - target) / v), reduction, sample_weight)
+
+
+@checked_call
 def cross_entropy(
     logits: Any, labels: Any, *, label_smoothing: float = 0.0, reduction: str = "mean", sample_weight: Any = None
 ) -> Any:
@@ -289,13 +336,12 @@ def binary_cross_entropy(
 
 
 NUMBER_LOSSES: dict[str, Callable[..., Any]] = {
-    f.__name__: f for f in (mse, mae, huber, pinball, log_cosh, poisson, tweedie)
+    f.__name__: f for f in (mse, mae, huber, pinball, log_cosh, poisson, tweedie, gaussian_nll)
 }
 """The losses that compare numbers with numbers."""
 CLASS_LOSSES: dict[str, Callable[..., Any]] = {f.__name__: f for f in (cross_entropy, binary_cross_entropy, focal)}
 """The losses that compare logits with labels."""
 LOSSES = NUMBER_LOSSES | CLASS_LOSSES
-"""All losses by name."""
 
 
 @checked_call
@@ -323,8 +369,8 @@ def loss_named(name: str) -> Any:
         return LOSSES[word]
     made = with_settings(LOSSES[word], name)
     outputs = [0.0] * max(2, len(quantiles_of(made.name)))
-    labels = word in ("cross_entropy", "focal")
-    made([outputs], [1] if labels else [[1.0] * len(outputs)])  # refuses what is out of its range
+    one = word in ("cross_entropy", "focal", "gaussian_nll")
+    made([outputs], [1] if one else [[1.0] * len(outputs)])  # refuses what is out of its range
     return made
 
 
@@ -369,10 +415,14 @@ def is_binary(name: str) -> bool:
 def quantiles_of(name: str) -> tuple[float, ...]:
     """The quantiles that the loss of that name, or text, learns, an output for each; none for other losses.
 
+    Of a normal distribution they are the mean and the ends of an interval.
+
     >>> [quantiles_of(name) for name in ("pinball:quantile=0.1,0.9", "pinball", "quantile:0.2", "mse")]
     [(0.1, 0.9), (0.5,), (0.2,), ()]
     """
     word, _, rest = name.partition(":")
+    if word == "gaussian_nll":
+        return interval_quantiles(interval_in(rest))
     if word not in PINBALL:
         return ()
     return numbers_in(rest) if rest else (0.5,)
@@ -443,58 +493,8 @@ def reduce_loss(name: str, loss: Any, reduction: str, sample_weight: Any) -> Any
         raise unknown_name("reduction", reduction, _REDUCTIONS, user_line())
     if sample_weight is None:
         return mean(loss) if reduction == "mean" else sum(loss) if reduction == "sum" else loss
-    weight = _weights_like(name, sample_weight, loss)
+    weight = weights_like(name, sample_weight, loss)
     weighted = weight * loss
     if reduction == "mean":
         return sum(weighted) / sum(weight)
     return sum(weighted) if reduction == "sum" else weighted
-
-
-def _weights_like(name: str, sample_weight: Any, loss: Any) -> Any:
-    """One weight per example, repeated over the other axes; or one per element."""
-    weight, shape = asarray(sample_weight), shape_of(loss)
-    if not shapes_agree(weight.shape, shape[:1]) and not shapes_agree(weight.shape, shape):
-        raise ShapeError(
-            f"{name} cannot weigh losses of shape {shape} by weights of shape {weight.shape}",
-            expected=f"one weight per example: shape {shape[:1]}",
-            got=f"shape {weight.shape}",
-            where=user_line(),
-        )
-    dtype = type_of(raw(loss)).dtype
-    weight = weight if weight.dtype == dtype else weight.astype(dtype)
-    if len(weight.shape) == len(shape):
-        return weight
-    return broadcast_to(reshape(weight, (*shape[:1], *(1 for _ in shape[1:]))), shape)
-
-
-class Penalty(NamedTuple):
-    """l1·Σ|w| + l2·Σw² over the weights of a network: the parameters with two axes or more, no biases and no scales.
-
-    l1  the factor of the sum of absolute values, 0 or more (Tibshirani 1996)
-    l2  the factor of the sum of squares, 0 or more (Hoerl and Kennard 1970); its gradient is 2·l2·w
-
-    >>> import clearprop as cl
-    >>> layer = cl.nn.Dense(2, 1).replace({"weight": [[3.0], [-4.0]]})
-    >>> cl.nn.Penalty(l2=0.1)(layer).item()
-    2.5
-    >>> bool(cl.nn.Penalty())
-    False
-    """
-
-    l1: float = 0.0
-    l2: float = 0.0
-
-    def __bool__(self) -> bool:
-        """Whether it adds anything."""
-        return bool(self.l1 or self.l2)
-
-    def __call__(self, model: Any) -> Any:
-        """The penalty of a module, a scalar that can be differentiated; 0.0 for a penalty that adds nothing."""
-        total: Any = 0.0
-        require_module("Penalty", model)
-        for weight in [w for w in model.parameters().values() if len(shape_of(w)) > 1]:
-            if self.l1:
-                total = total + self.l1 * sum(abs(weight))
-            if self.l2:
-                total = total + self.l2 * sum(square(weight))
-        return total

@@ -171,7 +171,14 @@ _ADVICE = {
     "binary_cross_entropy": _TWO_CLASSES,
     "sigmoid_cross_entropy": _TWO_CLASSES,
     "focal": _CLASSES,
+    "nll": _CLASSES,
+    "multi_margin": _CLASSES,
+    "hinge": "(y + 1) / 2, of labels −1 and 1",
+    "kl_divergence": "cl.softmax(y), where y are no probabilities yet",
+    "gaussian_nll": "cl.softplus(v), which is positive, or cl.exp(v)",
 }
+_CHECKED = {"kl_divergence": "share", "gaussian_nll": "variance"}
+"""What is no label."""
 _TRUSTED: ContextVar[bool] = ContextVar("trusted", default=False)
 
 
@@ -215,10 +222,11 @@ def _label_in_range(x: NDArray[Any], low: int, high: int, name: str) -> NDArray[
     """The check of eager code, which says which label it is."""
     outside = _entry_outside(np.asarray(x), low, high)
     if outside:
+        what = _CHECKED.get(name, "label")
         raise ArgumentError(
-            f"{name} got a label outside its range",
-            expected=f"labels from {low} to {high}",
-            got=f"label {outside}",
+            f"{name} got a {what} outside its range",
+            expected=f"{what}s from {low} to {high}",
+            got=f"{what} {outside}",
             where=user_line(),
             try_=_ADVICE.get(name, ""),
         )

@@ -26,7 +26,7 @@ STANDARD = frozenset(
     "Activation AdaptivePool AvgPool BatchNorm Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d "
     "Dense Dropout Dropout2d DropPath Embedding EmbeddingBag Ensemble Flatten GlobalPool GLU GroupNorm GRU GRUCell "
     "Increasing InstanceNorm LayerNorm LearnedPositions LSTM LSTMCell Masked MaxPool MeanOverSteps "
-    "MultiHeadAttention Parallel "
+    "MultiHeadAttention NormalInterval Parallel "
     "PiecewiseLinear PReLU RandomCrop RandomFlip RandomShift Residual RMSNorm RNN RNNCell Sequential "
     "SinusoidalPositions SmoothClip SwiGLU TransformerBlock Unflatten Upsample WeightNorm".split()
 )
@@ -38,8 +38,8 @@ _REMAKE: dict[str, Callable[..., nn.Module]] = {
 }
 """How a module is made again whose constructor takes other arguments than its fields."""
 _OWN_FIELDS = frozenset(
-    "DropPath Dropout Dropout2d Ensemble Flatten GLU Increasing RandomCrop RandomFlip RandomShift SinusoidalPositions "
-    "SmoothClip Unflatten".split()
+    "DropPath Dropout Dropout2d Ensemble Flatten GLU Increasing NormalInterval RandomCrop RandomFlip RandomShift "
+    "SinusoidalPositions SmoothClip Unflatten".split()
 )
 """The modules whose constructor takes their fields, and checks them."""
 _WHAT = "the stored network"

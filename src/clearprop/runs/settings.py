@@ -112,8 +112,8 @@ class Settings(DataSettings):
     )
     loss: str = training_setting(
         "cross_entropy",
-        "The loss that training minimises: huber:2, quantile:0.9, poisson, focal, cross_entropy "
-        "(:label_smoothing=0.1), …",
+        "The loss that training minimises: huber:2, quantile:0.9, gaussian_nll, poisson, focal, "
+        "cross_entropy (:label_smoothing=0.1), …",
         "the name of a loss, perhaps with a setting: quantile:0.9",
         "mse",
         metavar="NAME[:VALUE]",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from clearprop import nn, optim
 from clearprop.data.parts import Part, rows_in, sample_rows
 from clearprop.data.training_data import Prepared, sample_weights
+from clearprop.nn.loss_text import interval_in, is_normal, normal_reach
 from clearprop.nn.losses import has_log_link, quantiles_of
 from clearprop.program.values import raw
 from clearprop.train.evaluation import evaluate_part
@@ -75,7 +76,10 @@ def baselines_of(
         constant = _constant_answer(x.shape[1], y, classes, quantiles_of(loss.name), weight)
         if data.preprocessing.target_transform is not None and not quantiles_of(loss.name):
             constant = _mean_answer(x.shape[1], y, data.preprocessing.target, weight)
-    if classes or labels or has_log_link(loss.name) or quantiles_of(loss.name):
+    if is_normal(loss.name):
+        constant = _normal_answer(loss.name, constant, x, y, weight)
+        linear = _normal_answer(loss.name, _ridge_regression(x, y, weight), x, y, weight)
+    elif classes or labels or has_log_link(loss.name) or quantiles_of(loss.name):
         fitting = Measure("cross_entropy", nn.cross_entropy) if classes else loss
         linear = _regression(x, y, constant, fitting, weight)
     else:
@@ -111,6 +115,23 @@ def _constant_answer(
     else:
         bias = y.mean(axis=0, dtype=np.float64) if weight is None else np.average(y, axis=0, weights=weight)
     return _dense(np.zeros((features, len(bias))), bias)
+
+
+def _normal_answer(
+    loss: str, model: nn.Dense, x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None
+) -> nn.Dense:
+    """The mean that a model says (of the three of a constant answer the middle one, which is made the mean), and ends.
+
+    The deviation is one for all rows, that of the errors.
+    """
+    slopes, bias = (np.asarray(raw(model.parameters()[name]), dtype=np.float64) for name in ("weight", "bias"))
+    middle = bias.shape[0] // 2
+    slope, target = slopes[:, middle : middle + 1], y.reshape(-1).astype(np.float64)
+    errors = target - (x @ slope)[:, 0]
+    mean = np.average(errors, weights=weight)
+    deviation = np.sqrt(np.average((errors - mean) ** 2, weights=weight))
+    reach = normal_reach(interval_in(loss.partition(":")[2])) * deviation
+    return _dense(np.repeat(slope, 3, axis=1), mean + reach * np.array([-1.0, 0.0, 1.0]))
 
 
 def _mean_answer(features: int, y: NDArray[Any], target: Any, weight: NDArray[Any] | None) -> nn.Dense:

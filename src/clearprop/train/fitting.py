@@ -33,6 +33,7 @@ from clearprop.train.array_alignment import dtype_of
 from clearprop.train.calibration import checked_calibration
 from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.job import Job
+from clearprop.train.joint_measures import ends_for
 from clearprop.train.loading import as_in_training, with_weights_of
 from clearprop.train.metrics import METRICS, chosen_among, find_loss, find_metrics, suitable_measures
 from clearprop.train.narration import Narrator
@@ -129,6 +130,8 @@ def fit(
     loss        a name of `cl.nn.LOSSES` (cross_entropy, focal, mse, mae, poisson, …), perhaps with a setting
                 ("huber:2", "quantile:0.9"), or a function of outputs and y; by default what suits the targets:
                 cross_entropy for classes, binary_cross_entropy for one output and two classes, mse for numbers
+                "gaussian_nll" learns a mean and a deviation, and answers with the mean and the ends of an interval
+                that holds 90 % ("gaussian_nll:0.8": 80 %): layers of your own end with `cl.nn.NormalInterval`
     quantiles   numbers between 0 and 1 that rise: they are learned by the pinball loss side by side, an answer each.
                 They never cross: layers of your own end with `cl.nn.Increasing`, others get it
     class_weight  "balanced", which is rows / (classes · rows of the class), or {class: weight}: the loss of a row
@@ -260,7 +263,7 @@ def fit(
         model = network_for(with_defaults({**asked, "context": context}, prepared), prepared)
     if isinstance(model, UnsizedMLP):
         model = _size_network(model, prepared, loss)
-    _require_rising(model, several_quantiles_of(loss))
+    _require_rising(model, loss)
     if initial_weights is not None:
         model = with_weights_of(initial_weights, model)
     measured = find_loss(suitable_loss(model, prepared) if loss is None else loss)
@@ -409,20 +412,22 @@ def _size_network(model: UnsizedMLP, data: Prepared, loss: Any) -> Any:
     if model.hidden is None:
         model = replace(model, hidden=recipe(rows_in(data.table)).hidden)
     sized = model.sized(*sizes_for(data, loss))
-    quantiles = several_quantiles_of(loss)
-    return nn.Sequential(*sized.layers, nn.Increasing(len(quantiles))) if quantiles else sized
+    return nn.Sequential(*sized.layers, ends_for(loss)[0]) if several_quantiles_of(loss) else sized
 
 
-def _require_rising(model: Any, quantiles: Sequence[float]) -> None:
-    """Raise ArgumentError for layers whose answers about several quantiles might cross."""
-    if quantiles and isinstance(model, nn.Sequential) and not isinstance(model.layers[-1], nn.Increasing):
-        number = len(quantiles)
+def _require_rising(model: Any, loss: Any) -> None:
+    """Raise ArgumentError for layers whose answers about several quantiles might cross, or are no normal ones."""
+    if not several_quantiles_of(loss) or not isinstance(model, nn.Sequential):
+        return
+    ends, last = ends_for(loss)[0], model.layers[-1] if model.layers else None
+    if last is None or type(last) is not type(ends) or last.label() != ends.label():
+        wanted = f"cl.nn.{ends.label()}"
         raise ArgumentError(
             "the quantiles of this network might cross",
-            expected=f"a network that ends with cl.nn.Increasing({number}), whose outputs rise",
-            got=f"{model.layers[-1]!r:.60}",
+            expected=f"a network that ends with {wanted}, whose outputs rise",
+            got=f"{last!r:.60}" if model.layers else "no layers",
             where=user_line(),
-            try_=f"cl.nn.Sequential(*model.layers, cl.nn.Increasing({number})), or cl.nn.mlp(hidden=[64, 64])",
+            try_=f"cl.nn.Sequential(*model.layers, {wanted}), or cl.nn.mlp(hidden=[64, 64])",
         )
 
 

@@ -12,6 +12,7 @@ from clearprop.data.columns import in_digits
 from clearprop.data.joint_target import Target, unit_written
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.provenance import DataRecord
+from clearprop.nn.loss_text import is_normal
 from clearprop.nn.losses import quantiles_of
 from clearprop.runs.events import measure_text, overall
 from clearprop.runs.folder import Summary
@@ -112,6 +113,8 @@ def _comparison(
     threshold: float | None,
 ) -> str:
     """What is reached on so many rows of a part, beside the baselines."""
+    if is_normal(loss):
+        return _of_normal(reached, beside, part, quantiles_of(loss), fitted.target)
     if quantiles := quantiles_of(loss):
         return _of_quantiles(reached, beside, part, quantiles, fitted.target)
     if len(fitted.target.names) > 1:
@@ -239,6 +242,24 @@ def _of_quantiles(
         return told
     meant = quantiles[-1] - quantiles[0]
     return f"{told} Between the outermost lie {_number(reached, 'coverage'):.1%} of the rows; {meant:.1%} are meant."
+
+
+def _of_normal(
+    reached: Mapping[str, object], beside: Baselines, part: str, quantiles: Sequence[float], target: Target
+) -> str:
+    """Of a mean and a deviation: −log of the density, which judges both, and how many rows lie within the ends."""
+    own, constant, linear = (_number(v, "loss") for v in (reached, beside.constant, beside.linear))
+    unit = f" {_unit_of(target)}" if _unit_of(target) else ""
+    off = f" are off by {in_digits(_number(reached, 'mae'))}{unit} on average, and" if "mae" in reached else ""
+    told = (
+        f"In {part} the means of {target.name!r}{off} with their deviations have the loss {in_digits(own)}; "
+        f"one normal distribution for all rows has {in_digits(constant)}, a linear mean {in_digits(linear)}"
+    )
+    told = f"{told}: {_verdict(-own, -constant, -linear, 'one for all rows')}"
+    if "coverage" not in reached:
+        return told
+    meant = quantiles[-1] - quantiles[0]
+    return f"{told} Between the ends lie {_number(reached, 'coverage'):.1%} of the rows; {meant:.1%} are meant."
 
 
 def _verdict(own: float, constant: float, linear: float, plainest: str) -> str:

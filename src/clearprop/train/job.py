@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop import nn
 from clearprop.autodiff.trees import flatten
 from clearprop.data.parts import Pair, Part, rows_in
 from clearprop.data.streaming.disk_rows import DiskRows
@@ -17,6 +18,7 @@ from clearprop.data.training_data import Prepared
 from clearprop.distributed import World
 from clearprop.errors import ArgumentError, ClearpropError, is_ours, user_line
 from clearprop.nn import Masked, Sequential, Unflatten
+from clearprop.nn.loss_text import require_logarithms
 from clearprop.nn.losses import has_log_link, loss_task
 from clearprop.optim.inspection import full_batch_part
 from clearprop.program.processes import Remembered
@@ -295,13 +297,21 @@ def _require_suited_outputs(job: Job, outputs: int) -> None:
         require_outputs(outputs, target)
 
 
+def _is_function_of_labels(loss: Measure) -> bool:
+    """Whether a loss is one of ours that has no name but looks at its targets."""
+    known = loss.name in ("nll", "kl_divergence", "hinge", "multi_margin")
+    return known and loss.function is getattr(nn, loss.name)
+
+
 def _check_labels(loss: Measure, outputs: NDArray[Any], y: NDArray[Any]) -> None:
     """Let the loss itself check labels, or amounts: a step that is compiled, or known, does not look at values.
 
     Where each number only has to lie in a range, it is given the rows of the least and the greatest; all of them if it
     refuses these, so that it says which is the first.
     """
-    if loss_task(loss.name) != "classes" and not has_log_link(loss.name):
+    if _is_function_of_labels(loss):
+        require_logarithms(loss.name, outputs)
+    elif loss_task(loss.name) != "classes" and not has_log_link(loss.name):
         return
 
     def look_at(rows: NDArray[Any]) -> None:

@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop import nn
 from clearprop.errors import ArgumentError, user_line
+from clearprop.nn.loss_text import is_normal
 from clearprop.nn.losses import several_quantiles_of
 from clearprop.program.ir import shape_of
 from clearprop.rules.elementwise import (
@@ -97,6 +99,18 @@ def names_of_outputs(targets: Sequence[str], loss: str) -> tuple[str, ...]:
     """
     told = f"{targets[0]}_" if targets else ""
     return tuple(f"{told}q{q:g}" for q in several_quantiles_of(loss)) or tuple(targets)
+
+
+def ends_for(loss: object) -> tuple[Any, int]:
+    """What stands behind a network whose loss learns several quantiles, and how many outputs are before it.
+
+    >>> ends_for("pinball:0.1,0.9"), ends_for("gaussian_nll:0.8"), ends_for("mse")
+    ((Increasing(2), 2), (NormalInterval(0.8), 2), (None, 0))
+    """
+    quantiles = several_quantiles_of(loss)
+    if is_normal(loss):
+        return nn.NormalInterval(round(quantiles[-1] - quantiles[0], 12)), 2
+    return (nn.Increasing(len(quantiles)) if quantiles else None), len(quantiles)
 
 
 @dataclass(frozen=True)

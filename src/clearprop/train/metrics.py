@@ -359,7 +359,9 @@ def in_units(metrics: Sequence[Measure], fitted: Preprocessing | None, loss: str
     told = tuple(_judged_by(m, unit) for m in metrics)
     if not (quantiles := quantiles_of(loss)):
         return told
-    pinball = [replace(find_loss(text), name="pinball") for text in (loss, *(f"pinball:{q!r}" for q in quantiles))]
+    each = [f"pinball:{q!r}" for q in quantiles]
+    joint = "pinball:" + ",".join(map(repr, quantiles))
+    pinball = [replace(find_loss(text), name="pinball") for text in (joint, *each)]
     names = names_of_outputs(() if fitted is None else fitted.target.names, loss)
     return by_quantiles(told, [_judged_by(m, unit) for m in pinball], quantiles, names)
 

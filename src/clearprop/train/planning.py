@@ -25,6 +25,7 @@ from clearprop.runs.settings import SUITED, Settings, default_of
 from clearprop.train.array_classes import with_labels
 from clearprop.train.calibration import require_calibratable
 from clearprop.train.job import Job
+from clearprop.train.joint_measures import ends_for
 from clearprop.train.metrics import (
     METRICS,
     Measure,
@@ -311,9 +312,8 @@ def network_for(settings: Settings, data: Prepared) -> Any:
         return _text_networks().network_for_text(settings, len(data.labels.target.classes))
     fitted = data.preprocessing
     assert fitted is not None
-    quantiles = several_quantiles_of(settings.loss)
-    behind = (nn.Increasing(len(quantiles)),) if quantiles else ()
-    outputs = len(quantiles) or fitted.outputs
+    ends, outputs = ends_for(settings.loss) if several_quantiles_of(settings.loss) else (None, fitted.outputs)
+    behind = (ends,) if ends is not None else ()
     _require_suitable_model(settings, fitted)
     if settings.model in ARRAY_MODELS:
         network = _array_networks(settings.model)[1](settings, fitted.feature_names, outputs, data.source)

@@ -12,11 +12,12 @@ from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, user_line
-from clearprop.nn.losses import is_binary, loss_task, several_quantiles_of
+from clearprop.nn.losses import is_binary, loss_task
 from clearprop.program.values import raw
 from clearprop.rules.checking import ROUNDING
 from clearprop.train.array_alignment import adapted_inputs
 from clearprop.train.array_classes import outputs_needed
+from clearprop.train.joint_measures import ends_for
 from clearprop.train.metrics import outputs_on_trial, suitable_measures
 
 
@@ -61,9 +62,9 @@ def sizes_for(data: Prepared, loss: object) -> tuple[int, int]:
 
     Raises ArgumentError for data that do not say it: an iterable that can only be gone through once, x of another form.
     """
-    quantiles = several_quantiles_of(loss)
+    outputs = ends_for(loss)[1]
     if data.preprocessing is not None:
-        return len(data.preprocessing.feature_names), len(quantiles) or data.preprocessing.outputs
+        return len(data.preprocessing.feature_names), outputs or data.preprocessing.outputs
     pair = data.train if isinstance(data.train, tuple) else _first_batch(data.train)
     if pair is None or pair[0].ndim != 2:
         raise ArgumentError(
@@ -73,7 +74,7 @@ def sizes_for(data: Prepared, loss: object) -> tuple[int, int]:
             where=user_line(),
             try_="cl.nn.mlp([inputs, 64, 64, outputs])",
         )
-    return pair[0].shape[1], len(quantiles) or _outputs_for(data, pair[1], loss)
+    return pair[0].shape[1], outputs or _outputs_for(data, pair[1], loss)
 
 
 def _outputs_for(data: Prepared, y: NDArray[Any], loss: object) -> int:
