@@ -106,7 +106,7 @@ def test_3_4_however_a_rank_ends_all_end_in_time_and_nobody_is_left(ranks, tmp_p
         time.sleep(0.05)
     assert living(folder) == []
     if how == "SIGSTOP":
-        assert "Timeout (0:00:03)!" in ended.stderr and "in _meet" in ended.stderr
+        assert "Timeout (0:00:03)!" in ended.stderr and "in meet" in ended.stderr
 
 
 @verify

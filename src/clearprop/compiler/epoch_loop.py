@@ -10,7 +10,8 @@ import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,12 @@ from clearprop.compiler.native.row_order import LEDGER, RowOrders, native_order
 from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.compiler.tiles import tile_product, tile_shape
 from clearprop.errors import DTypeError, ShapeError, user_line
-from clearprop.program.ir import Var, trace
+from clearprop.program.ir import Equation, Var, trace
 from clearprop.program.processes import Remembered
 from clearprop.program.types import Type, type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules.checking import trusted_values
-from clearprop.shapes import Scope, hint
+from clearprop.shapes import Scope, Size, hint, same_shape
 
 KNOWN = 64
 """Kinds of loops whose programs are kept."""
@@ -94,6 +95,11 @@ class _Traced:
     def plan(self) -> Any:
         """The plan; every carried value may be updated in place."""
         return make_plan(self.lowered, {i: i for i in range(self.carried)})
+
+    @functools.cached_property
+    def read(self) -> set[Any]:
+        """The variables that operations of the plan read, copies of what is given back as it is among them."""
+        return {a for eq in self.plan.program.equations for a in eq.inputs if isinstance(a, Var)}
 
     @functools.cached_property
     def obstacle(self) -> str | None:
@@ -192,6 +198,26 @@ class NativeLoop:
         """The carry in the loop's own arrays: the next step changes it."""
         return unflatten(self.structure, [Node.tensor(a) for a in self.arrays])
 
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether whatever a step computes in an array hangs on numbers and on what stands in its place in others."""
+        return all(map(_is_elementwise, self.lowered.equations))
+
+    def on_arrays(self, carry: Any) -> NativeLoop:
+        """The same loop, which takes the arrays of this carry, in C order, for its own; `fits` says whether it may.
+
+        They may be parts of those that it was made with: where it `is_elementwise`, these have the bits that they have
+        in the whole.
+        """
+        new = copy(self)
+        new.arrays, new.bound, new.traced = [raw(v) for v in flatten(carry)[0]], {}, list(self.traced)
+        vars(new).pop("live", None)
+        return new
+
+    def fits(self, size: int) -> bool:
+        """Whether a program is known for arrays like these, and for batches of this size."""
+        return any(traced.fits(self, size) for traced in self.traced)
+
     def load(self, carry: Any) -> None:
         """Set the carry."""
         flat, structure = flatten(carry)
@@ -248,6 +274,14 @@ class NativeLoop:
         if size not in self.bound:
             self.bound[size] = BoundLoop(self, size)
         return self.bound[size]
+
+
+def _is_elementwise(eq: Equation) -> bool:
+    """Whether an operation computes each element of what is at its place in the operands that are arrays."""
+    if eq.primitive.kind != "elementwise" or any(isinstance(a, Size) for a in eq.inputs):
+        return False
+    shapes = [type_of(a).shape for a in eq.inputs]
+    return all(not shape or same_shape(shape, eq.outputs[0].shape) for shape in shapes)
 
 
 def _require_fitting_outputs(
@@ -352,9 +386,14 @@ class BoundLoop:
             where |= {("batch", k): batch, ("data", k): data}
         for k, (o, s) in enumerate(zip(plan.outputs[n:], self.scalars, strict=True)):
             where |= {plan.buffer(o): s, ("scalar", k): s}
-        self.unplaced = []
-        for o, array in zip(plan.outputs[:n], loop.arrays, strict=True):
-            if plan.buffer(o) not in inputs:
+        self.unplaced = list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]()
+        self.written = dict[int, Var]()
+        for k, (o, array) in enumerate(zip(plan.outputs[:n], loop.arrays, strict=True)):
+            if plan.buffer(o) in inputs:
+                continue
+            if inputs[k] not in self.traced.read:  # what stands there is nobody's operand
+                where[plan.buffer(o)], self.written[k] = array, plan.buffer(o)
+            else:
                 fresh = where[plan.buffer(o)] = np.empty_like(array)
                 self.unplaced.append((fresh, array))
         self.executable.place_all({held: array.ctypes.data for held, array in where.items()})
@@ -377,6 +416,11 @@ class BoundLoop:
         x.place("index", order.ctypes.data + 8 * first * (batch - self.size))
         for k, array in enumerate(losses):
             x.place(("losses", k), array.ctypes.data - first * array.itemsize)
+
+    def move(self, arrays: Mapping[int, np.ndarray[Any, Any]]) -> None:
+        """Take other memory for arrays of the carry, by their numbers, which steps write and do not read."""
+        inputs = self.traced.lowered.inputs
+        self.executable.place_all({self.written.get(k, inputs[k]): a.ctypes.data for k, a in arrays.items()})
 
     def steps(self, start: int, stop: int) -> None:
         """Native steps start … stop − 1."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,50 +58,74 @@ ADDITIONS = {"exact": add_exactly, "fast": add_fast}
 """How ranks may add, by name."""
 
 
-class SharedVectors:
-    """A vector of each rank, which the rank alone writes, and their sum.
+class SharedMemory:
+    """Numbers that all ranks of a machine load and store.
 
-    Memory is a window of MPI-3 (Hoefler et al., "MPI + MPI: a new hybrid approach to parallel programming with MPI
-    plus shared memory", 2013), in which all ranks load and store.
+    It is a window of MPI-3 (Hoefler et al., "MPI + MPI: a new hybrid approach to parallel programming with MPI plus
+    shared memory", 2013).
+
+    comm   a communicator of ranks of one machine
+    shape  of the array `numbers`
+    """
+
+    def __init__(self, comm: Any, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+        from mpi4py import MPI  # a dependency that is asked for, and was imported by now
+
+        kind = np.dtype(dtype)
+        self._comm = comm
+        whole = math.prod(shape) * kind.itemsize if comm.Get_rank() == 0 else 0
+        self._window = MPI.Win.Allocate_shared(whole, kind.itemsize, comm=comm)
+        memory: Any = self._window.Shared_query(0)[0]
+        self.numbers: NDArray[Any] = np.ndarray(shape, kind, buffer=memory)
+        self._window.Lock_all(MPI.MODE_NOCHECK)
+
+    def meet(self) -> None:
+        """Wait for all; what each has stored before, all load behind it."""
+        self._window.Sync()
+        self._comm.Barrier()
+        self._window.Sync()
+
+
+class SharedVectors:
+    """A vector of each rank, which the rank alone writes, and their sum, in memory that they share.
 
     comm   a communicator of N ranks of one machine, N a power of two
     count  how many numbers a vector has, a multiple of N
     """
 
     def __init__(self, comm: Any, count: int, dtype: DTypeLike) -> None:
-        from mpi4py import MPI  # a dependency that is asked for, and was imported by now
-
-        kind = np.dtype(dtype)
-        self._comm, ranks = comm, comm.Get_size()
-        whole = bytes_needed(ranks, count, kind) if comm.Get_rank() == 0 else 0
-        self._window = MPI.Win.Allocate_shared(whole, kind.itemsize, comm=comm)
-        memory: Any = self._window.Shared_query(0)[0]
-        rows: NDArray[Any] = np.ndarray((ranks + 1, count), kind, buffer=memory)
+        ranks, rank = comm.Get_size(), comm.Get_rank()
+        memory = SharedMemory(comm, (ranks + 1, count), dtype)
+        self.meet, self.all = memory.meet, list(memory.numbers[:ranks])
+        self.own: NDArray[Any] = self.all[rank]
+        self._total: NDArray[Any] = memory.numbers[ranks]
         share = count // ranks
-        mine = slice(comm.Get_rank() * share, (comm.Get_rank() + 1) * share)
-        self.own: NDArray[Any] = rows[comm.Get_rank()]
-        self._total: NDArray[Any] = rows[ranks]
-        self._parts, self._sum = [row[mine] for row in rows[:ranks]], self._total[mine]
-        self._window.Lock_all(MPI.MODE_NOCHECK)
+        mine = slice(rank * share, (rank + 1) * share)
+        self._parts, self._sum = [row[mine] for row in self.all], self._total[mine]
 
     def add(self) -> NDArray[Any]:
         """The sum of all vectors, added in a binary tree of the ranks' order, as `add_exactly` adds.
 
         Every rank adds up one slice.  Whoever has the sum may read it until its own next call, and write `own` again.
         """
-        self._meet()  # all vectors are written, and nobody reads the last sum any more
-        parts = self._parts
-        while len(parts) > 2:
-            parts = [np.add(a, b, out=a) for a, b in zip(parts[::2], parts[1::2], strict=True)]
-        first, second = parts
-        np.add(first, second, out=self._sum)
-        self._meet()  # all slices are added
+        self.meet()  # all vectors are written, and nobody reads the last sum any more
+        add_into(self._sum, self._parts)
+        self.meet()  # all slices are added
         return self._total
 
-    def _meet(self) -> None:
-        self._window.Sync()
-        self._comm.Barrier()
-        self._window.Sync()
+
+def add_into(total: NDArray[Any], parts: Sequence[NDArray[Any]]) -> None:
+    """Set `total` to the sum of two parts or more, a power of two, neighbours first.
+
+    >>> total = np.zeros(1)
+    >>> add_into(total, [np.array([1.0]), np.array([2.0]), np.array([3.0]), np.array([4.0])])
+    >>> total
+    array([10.])
+    """
+    while len(parts) > 2:
+        parts = [a + b for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    first, second = parts
+    np.add(first, second, out=total)
 
 
 def bytes_needed(ranks: int, count: int, dtype: np.dtype[Any]) -> int:

@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, BinaryIO, NoReturn, TypeVar
 
@@ -23,7 +23,15 @@ from clearprop.compiler import set_threads, threads_asked, warn_user
 from clearprop.compiler.native import blas
 from clearprop.distributed.machine import Machine
 from clearprop.distributed.outcomes import RankOutcome, raise_alone
-from clearprop.distributed.sums import ADDITIONS, SHARED_MEMORY, SharedVectors, bytes_needed, fits_shared_memory
+from clearprop.distributed.sums import (
+    ADDITIONS,
+    SHARED_MEMORY,
+    SharedMemory,
+    SharedVectors,
+    add_into,
+    bytes_needed,
+    fits_shared_memory,
+)
 from clearprop.errors import ArgumentError, ClearpropError, RunError
 from clearprop.program.processes import launched_processes
 
@@ -110,6 +118,7 @@ class World:
         self._common: BaseException | None = None
         self._sums, self._wound = 0, -REARM_SECONDS
         self._shared: dict[tuple[int, np.dtype[Any]], SharedVectors] = {}
+        self._common_memory: dict[tuple[int, np.dtype[Any]], SharedMemory] = {}
         if self.size > 1:
             sys.excepthook = self._end_all
 
@@ -153,22 +162,61 @@ class World:
         own[...] = 0  # a training before may have left its own
         return own
 
+    def common(self, vector: NDArray[Any], count: int) -> NDArray[Any] | None:
+        """So many numbers of the dtype of `vector`, each of which one rank writes and all read; all ask together.
+
+        None where what `vector` gave is not shared, or the machine has no room for them.
+        """
+        self._wind()
+        if self._memory_of(vector) is None:
+            return None
+        key = count, vector.dtype
+        if key not in self._common_memory:
+            if not all(self.machine.each(lambda: fits_shared_memory(count * vector.itemsize))):
+                return None
+            self._common_memory[key] = SharedMemory(self.machine.comm, (count,), vector.dtype)
+        return self._common_memory[key].numbers
+
+    def _memory_of(self, vector: NDArray[Any]) -> SharedVectors | None:
+        """Where a vector stands that ranks share."""
+        shared = self._shared.get((vector.size, vector.dtype))
+        return shared if shared is not None and shared.own is vector else None
+
     def add(self, vector: NDArray[Any], how: str) -> NDArray[Any]:
         """The sum of `vector` over all ranks, of which all have the same bits, until the next sum.
 
         `how` is a name of ADDITIONS; what `vector` gave is added in shared memory, and exactly, whatever it is.
         """
         self._wind()
-        shared = self._shared.get((vector.size, vector.dtype))
-        if shared is not None and shared.own is vector:
+        shared = self._memory_of(vector)
+        if shared is not None:
             total = shared.add()
         else:
             ADDITIONS[how](self.comm, vector)
             total = vector
+        self._count_sum()
+        return total
+
+    def add_parts(self, vector: NDArray[Any], parts: Sequence[slice], into: NDArray[Any]) -> None:
+        """Set parts of `into` to those of the sum of a vector that is shared over all ranks, added as `add` adds.
+
+        Ranks may write their vectors again when they have met once more.
+        """
+        self.meet(vector)
+        rows = self._shared[vector.size, vector.dtype].all
+        for part in parts:
+            add_into(into[part], [row[part] for row in rows])
+
+    def meet(self, vector: NDArray[Any]) -> None:
+        """Wait for all ranks, with which `vector` is shared: they see what each has written into what they share."""
+        self._wind()
+        self._shared[vector.size, vector.dtype].meet()
+        self._count_sum()
+
+    def _count_sum(self) -> None:
         self._sums += 1
         if self._sums == COMPILING_SUMS:  # from now on steps compile nothing, and the guard may be shorter
             self._wound = -REARM_SECONDS
-        return total
 
     def require_same(self, **facts: object) -> None:
         """Raise RunError on every rank unless all have the same facts; it names what differs, the rank and its host."""

@@ -34,13 +34,16 @@ def drawn_order(key: Any, path: Sequence[int], n: int) -> NDArray[np.int64]:
     return order
 
 
+def native_loops() -> Any:
+    """The class `epoch_loop.NativeLoop`, for which Numba is loaded."""
+    from clearprop.compiler.epoch_loop import NativeLoop  # start-up time: Numba
+
+    return NativeLoop
+
+
 def quick_order(key: Any, path: Sequence[int], n: int) -> NDArray[np.int64]:
     """`drawn_order`, natively where that is sooner."""
-    found = None
-    if numba_obstacle() is None:
-        from clearprop.compiler.epoch_loop import NativeLoop  # start-up time: Numba
-
-        found = NativeLoop.order(key, path, n)
+    found = native_loops().order(key, path, n) if numba_obstacle() is None else None
     return drawn_order(key, path, n) if found is None else found
 
 

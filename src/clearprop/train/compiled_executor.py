@@ -19,7 +19,7 @@ from clearprop.program.processes import process_lock
 from clearprop.program.values import Node, raw
 from clearprop.rules import random
 from clearprop.runs.state import State
-from clearprop.train.batches import ArrayFeed, Batching, Block, BlockFeed, BucketFeed, Feed, quick_order
+from clearprop.train.batches import ArrayFeed, Batching, Block, BlockFeed, BucketFeed, Feed, native_loops, quick_order
 from clearprop.train.executor import PAUSE_SECONDS, Ended, Executor, Pause, RunsAhead, add_batch, eager_executor
 from clearprop.train.sharded_executor import sharded_executor
 from clearprop.train.step import Step, identity_of
@@ -78,7 +78,6 @@ def _best(step: Step, key: NDArray[np.uint32], state: State, feed: Feed) -> Exec
 
 def _native_loop(step: Step, key: NDArray[np.uint32], state: State, feed: ArrayFeed | BlockFeed) -> Any:
     """The loop, or None (said once, with the reason) where the step has no native form."""
-    from clearprop.compiler.epoch_loop import NativeLoop  # start-up time: Numba
 
     def body(carry: Any, x: Any, y: Any, *weight: Any) -> Any:
         model, optimizer, number = carry
@@ -87,7 +86,7 @@ def _native_loop(step: Step, key: NDArray[np.uint32], state: State, feed: ArrayF
 
     carry = (state.model, state.optimizer, Node.tensor(np.array(state.step)))
     known_as = identity_of((step, state.model)) if isinstance(step, Step) else None
-    loop = NativeLoop(body, carry, list(feed.buffers), trusted=True, known_as=known_as, given=(key,))
+    loop = native_loops()(body, carry, list(feed.buffers), trusted=True, known_as=known_as, given=(key,))
     if loop.obstacle is not None:
         warn_user(f"training runs batch by batch, not as one native loop: {loop.obstacle}")
         return None

@@ -9,60 +9,26 @@ from __future__ import annotations
 import math
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from clearprop.autodiff.trees import flatten, unflatten
-from clearprop.compiler import Compiled, warn_user
+from clearprop.compiler import Compiled, numba_obstacle, warn_user
 from clearprop.errors import DataError, TraceError
 from clearprop.program.processes import process_lock
+from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules import random
 from clearprop.runs.state import State
-from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, Picked, quick_order
+from clearprop.shapes import hint
+from clearprop.train.batches import ArrayFeed, Arrays, BlockFeed, BucketFeed, Feed, Picked, quick_order
 from clearprop.train.executor import PAUSE_SECONDS, Executor, Pause, add_batch
-from clearprop.train.shards import bounds, shares
-from clearprop.train.step import ShardTerms, Step
-
-ALIGNED = 64
-"""Arrays in a buffer begin at multiples of so many bytes."""
-
-
-class Ranks(Protocol):
-    """The processes that share a training: each computes S/N neighbouring shards."""
-
-    rank: int
-    size: int
-
-    def vector(self, count: int, dtype: DTypeLike) -> NDArray[Any]:
-        """Zeros to write what `add` adds; all ranks ask together, for as many."""
-
-    def add(self, vector: NDArray[Any], how: str) -> NDArray[Any]:
-        """The sum of `vector` over all ranks until the next sum, the same bits on all; how is "exact" or "fast"."""
-
-    def require_same(self, **facts: object) -> None:
-        """Raise RunError on every rank unless all have the same facts."""
-
-
-class OneRank:
-    """A training on one process."""
-
-    rank, size = 0, 1
-
-    def vector(self, count: int, dtype: DTypeLike) -> NDArray[Any]:
-        """Zeros."""
-        return np.zeros(count, dtype)
-
-    def add(self, vector: NDArray[Any], how: str) -> NDArray[Any]:
-        """The sum over one rank is what it has."""
-        return vector
-
-    def require_same(self, **facts: object) -> None:
-        """One rank has what it has."""
+from clearprop.train.shards import Layout, OneRank, Ranks, ShardPlace, SharedWork, bounds, shares
+from clearprop.train.step import Step, identity_of
 
 
 def sharded_executor(
@@ -83,20 +49,36 @@ def sharded_executor(
     return run
 
 
+class StepParts(Protocol):
+    """What computes the two parts of a step: terms of a shard, and the update by their sum."""
+
+    def begin(self, state: State) -> State:
+        """The same state, in arrays that `update` writes over."""
+
+    def write(self, state: State, rows: Picked, place: ShardPlace, depth: int) -> NDArray[Any]:
+        """The buffer of this depth, where the terms of a shard stand then; the first is what ranks add up."""
+
+    def update(self, state: State, own: NDArray[Any]) -> tuple[Any, Any, Any, bool]:
+        """Model and optimizer after the sum of all ranks' buffers; objective, loss and metrics; what the first says."""
+
+
 class _ShardedSteps:
-    """The compiled parts of a step, and what puts them together."""
+    """Steps whose batches are sums over shards: what their parts compute is put together here."""
 
     def __init__(self, step: Step, key: NDArray[np.uint32], ranks: Ranks, reduce: str) -> None:
-        def terms(model: Any, number: Any, shard: Any, x: Any, y: Any, *weight: Any) -> Any:
-            return step.of_shard(model, x, y, random.fold_in(random.fold_in(key, number), shard), *weight)
+        def terms(model: Any, number: Any, shard: Any, share: Any, x: Any, y: Any, *weight: Any) -> Any:
+            return step.of_shard(model, x, y, random.fold_in(random.fold_in(key, number), shard), share, *weight)
 
         def after(model: Any, optimizer: Any, number: Any, mean: Any) -> Any:
             return step.after(model, optimizer, random.fold_in(key, number), mean)
 
-        self.shards, self.ranks, self.reduce = step.shards, ranks, reduce
-        self.terms, self.after = _Traceable(terms), _Traceable(after, donate=(0, 1))
-        self.layout: _Layout | None = None
-        self.buffers: list[NDArray[Any]] = []
+        def known_as(model: Any) -> Hashable:
+            return identity_of((step, model)) if isinstance(step, Step) else None
+
+        self.shards, self.ranks = step.shards, ranks
+        self.work = SharedWork(terms, after, key, step.shards, ranks, reduce, known_as)
+        self.parts: StepParts | None = None
+        self.buffers: Arrays | None = None  # of the feed that the parts were made for
 
     def through(self, state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
         """Take the state through batches up to number `last`, or to the end of the epoch.
@@ -107,16 +89,29 @@ class _ShardedSteps:
         given, wanted, due = state, False, 0.0
         for batch in self._agreed(feed.picked(state.epoch, state.batch, quick_order), feed):
             if state.batch == last:
-                return state, False
-            state, told = self._advance(_copy_of(state) if state is given else state, batch, wanted)
+                return copy_of(state), False
+            if state is given:
+                state = self._parts_for(state, feed, batch).begin(state)
+            state, told = self._advance(state, batch, wanted)
             goes_on = math.isfinite(state.totals[1])
             if not goes_on or time.perf_counter() >= due:
-                wanted, due = pause(_copy_of(state)), time.perf_counter() + PAUSE_SECONDS
+                wanted, due = pause(copy_of(state)), time.perf_counter() + PAUSE_SECONDS
             if not goes_on or (wanted if self.ranks.size == 1 else told):
-                return state, state.batch == feed.count
+                return copy_of(state), state.batch == feed.count
         if self.ranks.size > 1:
             self.ranks.require_same(weights_after_an_epoch=_checksum(state.model))
-        return state, True
+        return copy_of(state), True
+
+    def _parts_for(self, state: State, feed: Feed, batch: Picked) -> StepParts:
+        """What computes steps on these batches: native loops over rows that are picked from arrays, or calls."""
+        buffers = None
+        if isinstance(feed, ArrayFeed | BlockFeed) and not isinstance(feed, BucketFeed):
+            buffers = feed.buffers
+        if self.parts is None or buffers is None or not _are_the_same(buffers, self.buffers):
+            compiled = CompiledParts(self.work)
+            native = None if buffers is None else _native(compiled, state, batch, buffers)
+            self.parts, self.buffers = compiled if native is None else native, buffers
+        return self.parts
 
     def _agreed(self, batches: Iterator[Picked], feed: Feed) -> Iterator[Picked]:
         """The batches; of an iterable, whose count nobody knows, all ranks must have as many, of the same rows."""
@@ -141,41 +136,98 @@ class _ShardedSteps:
 
     def _advance(self, state: State, batch: Picked, wanted: bool) -> tuple[State, bool]:
         """The state after a batch, and whether the first rank wants to pause."""
+        assert self.parts is not None  # the state is theirs
         each = self.shards // self.ranks.size
-        own = self._tree_sum(_ShardsOf(state, batch, self.shards), each * self.ranks.rank, each)
+        own = self._tree_sum(state, _ShardsOf(batch, self.shards), each * self.ranks.rank, each)
         own[-1] = wanted and self.ranks.rank == 0
-        total = self.ranks.add(own, self.reduce)
-        assert self.layout is not None  # a shard was written
-        mean = self.layout.read(total)
-        model, optimizer = self.after(state.model, state.optimizer, np.array(state.step), mean)
-        totals = add_batch(state.totals, batch.count(), mean[2][1:])
-        return State(model, optimizer, state.step + 1, state.epoch, state.batch + 1, totals), bool(total[-1])
+        model, optimizer, means, told = self.parts.update(state, own)
+        totals = add_batch(state.totals, batch.count(), means[1:])
+        return State(model, optimizer, state.step + 1, state.epoch, state.batch + 1, totals), told
 
-    def _tree_sum(self, shards: _ShardsOf, first: int, count: int, depth: int = 0) -> NDArray[Any]:
+    def _tree_sum(self, state: State, shards: _ShardsOf, first: int, count: int, depth: int = 0) -> NDArray[Any]:
         """The sum over neighbouring shards, in the buffer of this depth."""
+        assert self.parts is not None  # the state is theirs
         if count == 1:
-            return self._write(shards, first, depth)
+            return self.parts.write(state, shards.batch, shards.place(first), depth)
         half = count // 2
-        sum_ = self._tree_sum(shards, first, half, depth)
-        sum_ += self._tree_sum(shards, first + half, half, depth + 1)
+        sum_ = self._tree_sum(state, shards, first, half, depth)
+        sum_ += self._tree_sum(state, shards, first + half, half, depth + 1)
         return sum_
 
-    def _write(self, shards: _ShardsOf, s: int, depth: int) -> NDArray[Any]:
-        rows = shards.batch.part(*shards.bounds[s])
-        found = self.terms(shards.state.model, np.array(shards.state.step), np.array(s), *rows)
-        if self.layout is None:
-            self.layout = _Layout(found, self.ranks.size)
-            size, dtype, levels = self.layout.size, self.layout.dtype, (self.shards // self.ranks.size).bit_length()
-            self.buffers = [self.ranks.vector(size, dtype), *(np.zeros(size, dtype) for _ in range(levels - 1))]
-        self.layout.write(found, shards.shares[s], self.buffers[depth])
-        return self.buffers[depth]
+
+def _native(compiled: CompiledParts, state: State, batch: Picked, buffers: Arrays) -> StepParts | None:
+    """The parts as native loops; None where they have no such form."""
+    layout = compiled.layout_of(state, batch) if numba_obstacle() is None else None
+    if layout is None:
+        return None
+    from clearprop.train.native_shards import native_parts  # start-up time: Numba
+
+    return native_parts(compiled.work, layout, state, buffers)
 
 
-def _copy_of(state: State) -> State:
+class CompiledParts:
+    """The parts as compiled calls."""
+
+    def __init__(self, work: SharedWork) -> None:
+        self.work = work
+        self._terms, self._after = _Traceable(work.terms), _Traceable(work.after, donate=(0, 1))
+        self._layout: Layout | None = None
+        self._buffers: list[NDArray[Any]] = []
+
+    def layout_of(self, state: State, batch: Picked) -> Layout | None:
+        """The layout of a shard's terms, from tracing alone; None where they cannot be traced."""
+        rows = batch.part(0, max(1, batch.count() // self.work.shards))
+        try:
+            traced = Compiled(self.work.terms, (), (), None).lower(state.model, *map(np.array, (0, 0)), 1.0, *rows)
+        except TraceError:
+            return None  # which the first call says
+        types = [type_of(o) for o in traced.program.outputs]
+        shapes = [tuple(map(hint, t.shape)) for t in types]
+        ranks = self.work.ranks.size
+        return Layout(traced.out_structure, shapes, [t.dtype for t in types], ranks) if traced.all_out else None
+
+    def begin(self, state: State) -> State:
+        """See `StepParts`."""
+        return copy_of(state)
+
+    def write(self, state: State, rows: Picked, place: ShardPlace, depth: int) -> NDArray[Any]:
+        """See `StepParts`; zeros where the share is 0: rows without weight have no mean."""
+        share = place.share or 1.0
+        batch = rows.part(place.begin, place.end)
+        found = self._terms(state.model, np.array(state.step), np.array(place.number), share, *batch)
+        if self._layout is None:
+            leaves, structure = flatten(found)
+            arrays = [np.asarray(raw(leaf)) for leaf in leaves]
+            shapes, dtypes = [a.shape for a in arrays], [a.dtype for a in arrays]
+            self._layout = Layout(structure, shapes, dtypes, self.work.ranks.size)
+            self._buffers = self.work.buffers(self._layout)
+        if place.share:
+            self._layout.write(found, self._buffers[depth])
+        else:
+            self._buffers[depth][...] = 0
+        return self._buffers[depth]
+
+    def update(self, state: State, own: NDArray[Any]) -> tuple[Any, Any, Any, bool]:
+        """See `StepParts`."""
+        total = self.work.ranks.add(own, self.work.reduce)
+        assert self._layout is not None  # a shard was written
+        mean = self._layout.read(total)
+        model, optimizer = self._after(state.model, state.optimizer, np.array(state.step), mean)
+        return model, optimizer, mean[2], bool(total[-1])
+
+
+def _are_the_same(arrays: Arrays, known: Arrays | None) -> bool:
+    return known is not None and len(arrays) == len(known) and all(a is b for a, b in zip(arrays, known, strict=True))
+
+
+def copy_of(state: State) -> State:
     """The state in memory of its own."""
     leaves, structure = flatten((state.model, state.optimizer))
     held = [raw(leaf) for leaf in leaves]
-    copies = [Node.tensor(a.copy()) if isinstance(a, np.ndarray) else b for a, b in zip(held, leaves, strict=True)]
+    copies = [
+        Node.tensor(a.copy() if a.ndim else a[()]) if isinstance(a, np.ndarray) else b
+        for a, b in zip(held, leaves, strict=True)
+    ]
     model, optimizer = unflatten(structure, copies)
     return replace(state, model=model, optimizer=optimizer)
 
@@ -188,42 +240,16 @@ def _checksum(model: Any) -> int:
 
 
 class _ShardsOf:
-    """A batch that is to be learned from in this state, and how it is cut."""
+    """A batch that is to be learned from, and how it is cut."""
 
-    def __init__(self, state: State, batch: Picked, count: int) -> None:
+    def __init__(self, batch: Picked, count: int) -> None:
         rows, weights = batch.count(), Picked(batch.arrays[2:], batch.rows)
-        self.state, self.batch = state, batch
-        self.bounds, self.shares = bounds(rows, count), shares(rows, count, *weights.part(0, rows))
+        self.batch = batch
+        self._bounds, self._shares = bounds(rows, count), shares(rows, count, *weights.part(0, rows))
 
-
-class _Layout:
-    """Where the terms of a shard stand in one buffer, whose last number is a word between ranks."""
-
-    def __init__(self, terms: ShardTerms, ranks: int) -> None:
-        leaves, self.structure = flatten(terms)
-        arrays = [np.asarray(raw(leaf)) for leaf in leaves]
-        self.dtype = np.result_type(*arrays)
-        step = ALIGNED // self.dtype.itemsize
-        ends = np.cumsum([-(-a.size // step) * step for a in arrays]).tolist()
-        self.places = [(e, a.size, a.shape, a.dtype) for e, a in zip([0, *ends], arrays, strict=False)]
-        self.size = -(-(ends[-1] + 1) // (step * ranks)) * step * ranks  # ranks take slices of one size
-
-    def write(self, terms: ShardTerms, share: float, into: NDArray[Any]) -> None:
-        """Set the buffer to `share` · the terms; to zeros where the share is 0: rows without weight have no mean."""
-        leaves = flatten(terms)[0]
-        for leaf, (at, size, shape, _) in zip(leaves, self.places, strict=True):
-            place = into[at : at + size].reshape(shape)
-            if share:
-                np.multiply(raw(leaf), self.dtype.type(share), out=place)
-            else:
-                place[...] = 0
-
-    def read(self, vector: NDArray[Any]) -> Any:
-        """The terms in a buffer, which they share."""
-        return unflatten(
-            self.structure,
-            [vector[at : at + n].reshape(shape).astype(dtype, copy=False) for at, n, shape, dtype in self.places],
-        )
+    def place(self, s: int) -> ShardPlace:
+        """Shard number s."""
+        return ShardPlace(s, *self._bounds[s], self._shares[s])
 
 
 class _Traceable:

@@ -6,18 +6,24 @@ step is the same wherever its shards are computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
+from clearprop.autodiff.trees import flatten, unflatten
 from clearprop.errors import ArgumentError, user_line
 from clearprop.program.types import is_floating
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.runs.settings import Settings
 
+ALIGNED = 64
+"""Arrays in a buffer begin at multiples of so many bytes."""
 _WHOLE_BATCH = {"f": "the loss as a function", "hvp": "the curvature of the loss"}
 
 
@@ -98,6 +104,126 @@ def with_change(model: Any, change: dict[str, Any]) -> Any:
     """The model with its state fields changed."""
     before = model.state() if change else {}
     return model.replace({path: before[path] + value for path, value in change.items()}) if change else model
+
+
+# --------------------------------------------------------------------------------------------- on several processes
+class Ranks(Protocol):
+    """The processes that share a training: each computes S/N neighbouring shards."""
+
+    rank: int
+    size: int
+
+    def vector(self, count: int, dtype: DTypeLike) -> NDArray[Any]:
+        """Zeros to write what `add` adds; all ranks ask together, for as many."""
+
+    def add(self, vector: NDArray[Any], how: str) -> NDArray[Any]:
+        """The sum of `vector` over all ranks until the next sum, the same bits on all; how is "exact" or "fast"."""
+
+    def common(self, vector: NDArray[Any], count: int) -> NDArray[Any] | None:
+        """So many numbers that all ranks read and write, as they read `vector`; None where they do not.
+
+        All ranks ask together.
+        """
+
+    def add_parts(self, vector: NDArray[Any], parts: Sequence[slice], into: NDArray[Any]) -> None:
+        """Set parts of `into`, a memory of this rank's own, to those of the sum of a vector that all read."""
+
+    def meet(self, vector: NDArray[Any]) -> None:
+        """Wait for all ranks, whose vector all read: they see what each has written."""
+
+    def require_same(self, **facts: object) -> None:
+        """Raise RunError on every rank unless all have the same facts."""
+
+
+class ShardPlace(NamedTuple):
+    """A shard of a batch: its number, where its rows begin and end, and how much it counts."""
+
+    number: int
+    begin: int
+    end: int
+    share: float
+
+
+class OneRank:
+    """A training on one process."""
+
+    rank, size = 0, 1
+
+    def vector(self, count: int, dtype: DTypeLike) -> NDArray[Any]:
+        """Zeros."""
+        return np.zeros(count, dtype)
+
+    def add(self, vector: NDArray[Any], how: str) -> NDArray[Any]:
+        """The sum over one rank is what it has."""
+        return vector
+
+    def common(self, vector: NDArray[Any], count: int) -> NDArray[Any] | None:
+        """Nobody else reads."""
+        return None
+
+    def add_parts(self, vector: NDArray[Any], parts: Sequence[slice], into: NDArray[Any]) -> None:
+        """What it has."""
+        for part in parts:
+            into[part] = vector[part]
+
+    def meet(self, vector: NDArray[Any]) -> None:
+        """Wait for nobody."""
+
+    def require_same(self, **facts: object) -> None:
+        """One rank has what it has."""
+
+
+@dataclass(frozen=True, eq=False)
+class SharedWork:
+    """What ranks compute in a step of `shards` shards.
+
+    terms     `terms(model, number, shard, share, x, y[, weight])`, what a shard of step `number` gives to the mean
+    after     `after(model, optimizer, number, mean)`, the model and the optimizer's state behind it
+    key       of the random numbers that both draw, which is the only array that they hold
+    known_as  equal for steps that compute the same; None for one that is like no other
+    """
+
+    terms: Callable[..., Any]
+    after: Callable[..., Any]
+    key: NDArray[np.uint32]
+    shards: int
+    ranks: Ranks
+    reduce: str
+    known_as: Callable[[Any], Hashable]
+
+    def buffers(self, layout: Layout) -> list[NDArray[Any]]:
+        """The memory for a tree of a rank's shards: for what ranks add up, and for each level below."""
+        own = self.ranks.vector(layout.size, layout.dtype)
+        return [own, *(np.zeros_like(own) for _ in range(1, (self.shards // self.ranks.size).bit_length()))]
+
+
+class Layout:
+    """Where the terms of a shard stand in one buffer, whose last number is a word between ranks.
+
+    structure, shapes, dtypes   of the tree of terms
+    ranks                       how many there are, who take slices of one size
+    """
+
+    def __init__(self, structure: Any, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[Any], ranks: int) -> None:
+        self.structure, self.dtype = structure, np.result_type(*dtypes)
+        step, sizes = ALIGNED // self.dtype.itemsize, [math.prod(shape) for shape in shapes]
+        ends = np.cumsum([-(-size // step) * step for size in sizes]).tolist()
+        self.places = list(zip([0, *ends], sizes, shapes, dtypes, strict=False))
+        self.size = -(-(ends[-1] + 1) // (step * ranks)) * step * ranks
+
+    def views(self, vector: NDArray[Any]) -> list[NDArray[Any]]:
+        """The arrays in a buffer, of its dtype."""
+        return [vector[at : at + n].reshape(shape) for at, n, shape, _ in self.places]
+
+    def write(self, terms: Any, into: NDArray[Any]) -> None:
+        """Set the buffer to the terms."""
+        for leaf, place in zip(flatten(terms)[0], self.views(into), strict=True):
+            place[...] = raw(leaf)
+
+    def read(self, vector: NDArray[Any]) -> Any:
+        """The terms in a buffer, which they share where they have its dtype."""
+        views = zip(self.views(vector), self.places, strict=True)
+        return unflatten(self.structure, [view.astype(dtype, copy=False) for view, (*_, dtype) in views])
 
 
 # ------------------------------------------------------------------------------------------------- what cannot be

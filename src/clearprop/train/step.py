@@ -22,6 +22,7 @@ from clearprop.nn.fields import PARAMETER, STATE
 from clearprop.nn.structure import layout
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import name_variable, raw
+from clearprop.rules.arithmetic import astype
 from clearprop.train.shards import mean_over_shards, state_change, with_change
 
 Loss: TypeAlias = Callable[..., Any]
@@ -59,12 +60,20 @@ class Step:
         updates, opt_state = self.optimizer.update(grads, opt_state, model, **extra)
         return optim.apply_updates(trained, updates), opt_state, value, measured
 
-    def of_shard(self, model: Any, x: Any, y: Any, rng: Any, *weight: Any) -> ShardTerms:
-        """What one shard gives: the gradient, by how much it changes each state, and objective, loss and metrics."""
+    def of_shard(self, model: Any, x: Any, y: Any, rng: Any, share: Any, *weight: Any) -> ShardTerms:
+        """What one shard gives to the mean over a batch, in which it counts by its `share`.
+
+        The gradient, by how much it changes each state, and objective, loss and metrics: all of them times the share.
+        """
         objective = make_objective(self.loss, self.metrics, self.penalty)
-        gradient = value_and_grad(objective, has_aux=True)
-        (total, (value, measured, trained)), grads = gradient(model, x, y, rng, *weight)
-        return grads, state_change(model, trained), (total, value, *measured)
+
+        def counted(*arguments: Any) -> Any:  # the cotangent begins at the share, so no gradient is multiplied
+            total, found = objective(*arguments)
+            return share * total, found
+
+        (total, (value, measured, trained)), grads = value_and_grad(counted, has_aux=True)(model, x, y, rng, *weight)
+        change = {path: share * by for path, by in state_change(model, trained).items()}
+        return grads, change, (total, *(share * _as_floating(v, total) for v in (value, *measured)))
 
     def after(self, model: Any, opt_state: Any, rng: Any, mean: ShardTerms) -> tuple[Any, Any]:
         """The model and the optimizer's state after a batch, of whose shards `mean` is the mean."""
@@ -72,6 +81,11 @@ class Step:
         extra = supplies(self.optimizer, total, None, model, rng)
         updates, opt_state = self.optimizer.update(grads, opt_state, model, **extra)
         return optim.apply_updates(with_change(model, change), updates), opt_state
+
+
+def _as_floating(value: Any, like: Any) -> Any:
+    """A number that counts as what `like` is, where it is none that is floating."""
+    return value if is_floating(type_of(raw(value)).dtype) else astype(value, dtype=type_of(raw(like)).dtype)
 
 
 def make_step(loss: Loss, metrics: Sequence[Loss], optimizer: Any, penalty: nn.Penalty = NONE, shards: int = 1) -> Step:
