@@ -73,7 +73,7 @@ class accumulate(Transform):
         """The inner update in every k-th step, no change in the others."""
         view, (batches, sums) = ParameterView(params), self._summed(grads, state, params)
         meets = equal(batches, self.every)
-        updates, inner = self.inner.update(self._mean(view, sums), state["inner"], params, **extra)
+        updates, inner = self.inner.update(self._mean(view, sums, grads), state["inner"], params, **extra)
         moved = [None if u is None else where(meets, u, _STAYS) for u in view.of(updates)]
         return view.build(moved), {
             "batches": where(meets, 0, batches),
@@ -87,17 +87,25 @@ class accumulate(Transform):
         pairs = zip(view.gradients(grads), view.of(state["sum"], "sums"), strict=True)
         return operand(state["batches"]) + 1, [s if g is None or s is None else s + g for g, s in pairs]
 
-    def _mean(self, view: ParameterView, sums: list[Any]) -> Any:
-        return view.build([None if s is None else s / self.every for s in sums])
+    def _mean(self, view: ParameterView, sums: list[Any], grads: Any) -> Any:
+        """The mean of the gradients; none, where none came: what stays is not moved by a decay of weights, either."""
+        pairs = zip(view.gradients(grads), sums, strict=True)
+        return view.build([None if s is None or (g is None and not _holds(s)) else s / self.every for g, s in pairs])
 
     def stages(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> list[Stage]:
         """The mean of the gradients and what the inner rule made of it; nothing, where batches are still awaited."""
         view, (batches, sums) = ParameterView(params), self._summed(grads, state, params)
         if raw(batches) < self.every:
             return [(self, state, view.make(zeros_like))]
-        mean = self._mean(view, sums)
+        mean = self._mean(view, sums, grads)
         return [(self, state, mean), *self.inner.stages(mean, state["inner"], params, **extra)]
 
     def eval_params(self, state: dict[str, Any], params: Any) -> Any:
         """The parameters to evaluate, as the inner rule says."""
         return self.inner.eval_params(state["inner"], params)
+
+
+def _holds(total: Any) -> bool:
+    """Whether a sum that got nothing now has numbers of other batches; one that is traced got nothing in any."""
+    value = raw(total)
+    return isinstance(value, np.ndarray) and bool(value.any())
