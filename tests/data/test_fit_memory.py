@@ -13,3 +13,9 @@ BOUND = 1.5
 @pytest.mark.parametrize("form", ["polars with gaps", *later([f for f in FRAMES if f != "polars with gaps"])])
 def test_a_table_is_held_once(form):
     assert in_process(form, ROWS, COLUMNS) < BOUND
+
+
+@pytest.mark.parametrize("form", later(["Parquet"]))
+def test_what_a_reader_made_of_columns_is_let_go(form):
+    """Columns count twice the table, what they are encoded into once; of all else there is less than one."""
+    assert in_process(form, ROWS, COLUMNS) < 4.0

@@ -298,7 +298,9 @@ def read_csv(
     table.decide_numbers(evidence_of(texts) if table.needs_evidence else ())
     cells = table.cells(texts, records.header, goal, known)
     kinds: list[ColumnKind] = ["category" if cell.name in as_text else cell.kind for cell in cells]
-    columns = tuple(cell.as_kind(kind, cell.name in spelled) for cell, kind in zip(cells, kinds, strict=True))
+    cells[0].codes.texts = texts = texts.clear()  # those of a column go when it is made: no table is in memory twice
+    names = zip(records.header, kinds, strict=True)
+    columns = tuple(cells.pop(0).as_kind(kind, name in spelled) for name, kind in names)
     notes = table.notes + blank_lines(int((~kept).sum()) - table.plain.blanked)
     lines = starts[kept] - table.plain.shift
     place = partial(place_of, source, lines)
@@ -358,7 +360,7 @@ def _checked_header(row: list[str], line: int, source: str) -> tuple[str, ...]:
     return names
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Codes:
     """Which columns hold codes such as `0815`; those that are `plain` hold none."""
 

@@ -17,10 +17,13 @@ from clearprop.data.readers.array_tables import ArrayTable
 from clearprop.data.readers.formats import NPY, PARQUET, FileForm, form_of, place_of_row, table_parts
 from clearprop.data.readers.parquet_file import ParquetTable, joined_column
 from clearprop.data.readers.reading import ALL_COLUMNS, ColumnRequest
+from clearprop.data.streaming.memory import give_back
 from clearprop.errors import DataError
 
 TABLE_LIMIT = 2 * 2**30
 """The largest size in bytes, at 8 bytes a value, of a table that is read into memory at once."""
+MUCH = 2**24
+"""Bytes from which what readers leave behind is worth giving back."""
 _ROWS_AT_ONCE = 65_536
 
 
@@ -159,8 +162,11 @@ def read_typed(
             try_="clearprop train --memory 1GB, which streams it; or fewer rows",
         )
     asked = ColumnRequest(None, table.names[-1] if target is None else target, as_text, spelled)
-    parts = list(table.blocks(_ROWS_AT_ONCE, asked))
-    columns = tuple(joined_column([part[i] for part in parts]) for i in range(len(table.names)))
+    parts = [[*reversed(block)] for block in table.blocks(_ROWS_AT_ONCE, asked)]
+    # what has been joined is let go, so that the table is not in memory twice
+    columns = tuple(joined_column([part.pop() for part in parts]) for _ in table.names)
+    if size > MUCH:
+        give_back()
     return Frame(source, columns, table.place, notes=table.notes)
 
 
