@@ -7,6 +7,7 @@ template below.
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ LEAST = {least}
 SHUFFLE = {shuffle}
 ORDER_KEY = np.array({order}, np.uint32)
 LAYERS_KEY = np.array({layers}, np.uint32)
+float_type = np.float32  # of the network, and of the run; gradients are checked in float64
 
 
 {helpers}
@@ -86,12 +88,17 @@ def permutation(key, n):
 
 
 def check_gradients(parameters, x, y, entries=5):
-    """The largest difference from the central difference, in float64, relative to the parameter's largest gradient."""
+    """The largest difference from the central difference, in float64, relative to the parameter's largest gradient.
+
+    A parameter whose gradients are all below a thousandth of the largest of all is measured by that.
+    """
+    global float_type
+    run_type, float_type = float_type, np.float64
     parameters = {{k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in parameters.items()}}
-    x = x.astype(np.float64)
+    x = x.astype(np.float64) if x.dtype.kind == "f" else x
     y = y.astype(np.float64) if y.dtype.kind == "f" else y
     _, gradients, _ = loss_and_gradients(parameters, x, y, LAYERS_KEY)
-    worst = 0.0
+    worst, largest = 0.0, max(np.abs(gradient).max() for gradient in gradients.values())
     for name, gradient in gradients.items():
         flat = np.abs(gradient).ravel()
         for at in np.argsort(-flat)[:entries]:
@@ -102,7 +109,8 @@ def check_gradients(parameters, x, y, entries=5):
                 moved[index] += sign * h
                 sides.append(penalised(loss_and_gradients, {{**parameters, name: moved}}, x, y))
             numeric = (sides[0] - sides[1]) / (2 * h)
-            worst = max(worst, abs(numeric - gradient[index]) / max(flat.max(), 1e-12))
+            worst = max(worst, abs(numeric - gradient[index]) / max(flat.max(), 1e-3 * largest))
+    float_type = run_type
     return worst
 
 
@@ -277,7 +285,8 @@ def _gradients(source: NumpySource, body: Sequence[str], part: StepProgram) -> s
     gradients = _dictionary("gradient ", results)
     renewed = _dictionary("new ", results)
     last = f"    return {results['loss']}, {gradients}, {renewed}"
-    return "\n".join([*head, *_unpacking_lines(source, part, [("", "parameters")]), *body, last])
+    text = "\n".join([*head, *_unpacking_lines(source, part, [("", "parameters")]), *body, last])
+    return re.sub(r"(?<!view\()np\.float32\b", "float_type", text)  # of as many letters: comments stay where they are
 
 
 def _update(source: NumpySource, body: Sequence[str], part: StepProgram, optimizer: str) -> str:
