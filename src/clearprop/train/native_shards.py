@@ -91,6 +91,7 @@ class NativeParts:
         self._depths: dict[int, int] = {}
         self._total: NDArray[Any] | None = None
         self._updates: BoundLoop | None = None
+        self._means: Any = ()
 
     def _loop_of(self, arrays: Sequence[NDArray[Any]], total: NDArray[Any]) -> NativeLoop:
         """The update of what this rank updates of the state's arrays, by the mean that stands in `total`."""
@@ -138,11 +139,17 @@ class NativeParts:
         total = self.ranks.add(own, self.reduce) if self.division is None else self.division.add(self.ranks, own)
         if self._updates is None or total is not self._total:
             self._total, self._updates = total, self._loop_of(self.arrays, total).bound_to(_ANY)
+            self._means = self.layout.read(total)[2]
         self.number[...] = state.step
         self._updates.steps(0, 1)
         if self.division is not None:
             self.ranks.meet(own)  # all parts are updated
-        return *self.live, self.layout.read(total)[2], bool(total[-1])
+        return *self.live, self._means, bool(total[-1])
+
+    def alone(self, state: State) -> Sequence[Any]:
+        """See `StepParts`."""
+        arrays = self.arrays[: len(flatten(state.model)[0])]
+        return arrays if self.division is None else [a for a in arrays if not self.division.divides(a.shape)]
 
 
 def _load(arrays: Sequence[NDArray[Any]], values: Sequence[Any]) -> None:

@@ -61,6 +61,9 @@ class StepParts(Protocol):
     def update(self, state: State, own: NDArray[Any]) -> tuple[Any, Any, Any, bool]:
         """Model and optimizer after the sum of all ranks' buffers; objective, loss and metrics; what the first says."""
 
+    def alone(self, state: State) -> Any:
+        """The arrays of the model that each rank has by itself: of others there is one, which all share."""
+
 
 class _ShardedSteps:
     """Steps whose batches are sums over shards: what their parts compute is put together here."""
@@ -99,7 +102,8 @@ class _ShardedSteps:
             if not goes_on or (wanted if self.ranks.size == 1 else told):
                 return copy_of(state), state.batch == feed.count
         if self.ranks.size > 1:
-            self.ranks.require_same(weights_after_an_epoch=_checksum(state.model))
+            alone = state.model if self.parts is None else self.parts.alone(state)
+            self.ranks.require_same(weights_after_an_epoch=_checksum(alone))
         return copy_of(state), True
 
     def _parts_for(self, state: State, feed: Feed, batch: Picked) -> StepParts:
@@ -215,6 +219,10 @@ class CompiledParts:
         model, optimizer = self._after(state.model, state.optimizer, np.array(state.step), mean)
         return model, optimizer, mean[2], bool(total[-1])
 
+    def alone(self, state: State) -> Any:
+        """See `StepParts`."""
+        return state.model
+
 
 def _are_the_same(arrays: Arrays, known: Arrays | None) -> bool:
     return known is not None and len(arrays) == len(known) and all(a is b for a, b in zip(arrays, known, strict=True))
@@ -232,9 +240,9 @@ def copy_of(state: State) -> State:
     return replace(state, model=model, optimizer=optimizer)
 
 
-def _checksum(model: Any) -> int:
+def _checksum(arrays: Any) -> int:
     found = 0
-    for leaf in flatten(model)[0]:
+    for leaf in flatten(arrays)[0]:
         found = zlib.crc32(np.asarray(raw(leaf)).tobytes(), found)
     return found
 
