@@ -116,6 +116,10 @@ MESSAGES = {
     "folds": (("train", "plays.txt", "--unit", "char", "--folds", "3"),
               "running text has no rows that could be divided anew", "clearprop train plays.txt --unit char"),
     "ragged": (("train", "plays.txt"), "'plays.txt' is ragged: a row does not fit the header", None),
+    "one character": (("train", "same.txt", "--unit", "char"), "there is nothing to learn in this text",
+                      "a longer text"),
+    "words once": (("train", "once.txt", "--unit", "word", "--context", "4"), "there is nothing to learn in this text",
+                   "a longer text"),
     "strange": (("predict", "run", "strange.txt"), "the text holds a character that training did not have",
                 "take it out, or put another in its place"),
     "hot": (("predict", "run", "beginning.txt", "--temperature", "-1"), "a temperature is 0 or more",
@@ -129,6 +133,8 @@ MESSAGES = {
 def test_a_mistake_is_one_message_and_nothing_is_written(command, files):
     assert command("train", "plays.txt", "--model", "lstm", *QUICK, "--out", "run").code == 0
     Path("strange.txt").write_text("first line\nЖ")
+    Path("same.txt").write_text("a" * 5000)
+    Path("once.txt").write_text(" ".join(f"word{k}" for k in range(500)))
     for name, (words, headline, remedy) in MESSAGES.items():
         told = command(*words)
         lines = told.err.splitlines()

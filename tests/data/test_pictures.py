@@ -137,6 +137,10 @@ def test_what_a_run_learned_is_what_pictures_to_predict_become():
         as_they_are.encode("pictures/x.png")
     assert (error.value.got, error.value.try_) == ("4 × 6", "--size 8x8")
     assert len(as_they_are.encode("pictures/x.png", said=Reading(size="8x8")).x) == 1
+    saved(GREY[:2], "y.png")
+    with pytest.raises(DataError, match="the pictures differ in size") as error:
+        as_they_are.encode("pictures")
+    assert error.value.try_ == "--size 8x8, which stretches where the shape differs"
     assert len(written) == len(as_they_are.encode("grey", with_target=True).y)
 
 

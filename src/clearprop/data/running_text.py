@@ -148,6 +148,7 @@ def text_parts(source: Any, reading: Reading, validation: float | None, test: fl
         parts[name] = windows(codes[begin:end], context, every)
         rows[name] = SourceRows(np.arange(counted, counted + len(parts[name][0])))
         counted += len(parts[name][0])
+    _require_several(known, str(source))
     return {
         "train": parts["training"],
         "validation": parts.get("validation"),
@@ -169,6 +170,19 @@ def _require_length(length: int, part: str, unit: str, context: int, source: str
             where=source,
             try_=f"--context {max(length // 4, 1)}, or a longer text",
         )
+
+
+def _require_several(known: Vocabulary, source: str) -> None:
+    """Raise DataError for a text in which nothing can be foretold: what comes next is always the same."""
+    if len(known.items) > 1:
+        return
+    if known.unit == "char":
+        what, got = "two different characters or more", f"{known.items[0]!r} alone"
+    else:
+        what, got = "words that come more than once, which are the ones that are learned", "each word once"
+    raise DataError(
+        "there is nothing to learn in this text", expected=what, got=got, where=source, try_="a longer text"
+    )
 
 
 def _event_of(known: Vocabulary, length: int, context: int, held: Sequence[int]) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def read_pictures(path: Path, source: str, size: tuple[int, int] | None, known: 
     if size is None and known is not None and known.resized:
         size = known.height, known.width
     headers = [_header(place, name) for place, name in zip(places, names, strict=True)]
-    shown = _one_size(headers, names, source) if size is None else size
+    shown = _one_size(headers, names, source, known) if size is None else size
     _require_known_size(shown, known, source)
     channels = known.channels if known is not None else _channels_of(headers)
     _require_few(shown, channels, source)
@@ -257,7 +257,9 @@ def _broken_error(where: str, problem: Exception) -> DataError:
 
 
 # --------------------------------------------------------------------------------------------------- all of them
-def _one_size(headers: Sequence[_Header], names: Sequence[str], source: str) -> tuple[int, int]:
+def _one_size(
+    headers: Sequence[_Header], names: Sequence[str], source: str, known: PictureForm | None
+) -> tuple[int, int]:
     """The size that all pictures have.  Raises DataError where they differ."""
     sizes = Counter(header.size for header in headers)
     (usual, _), *others = sizes.most_common()
@@ -265,7 +267,7 @@ def _one_size(headers: Sequence[_Header], names: Sequence[str], source: str) -> 
         odd = next(name for header, name in zip(headers, names, strict=True) if header.size == others[0][0])
         shown = [f"{quantity(n, 'picture')} of {h} × {w}" for (h, w), n in sizes.most_common(MOST_SIZES)]
         more = "" if len(sizes) <= MOST_SIZES else f" and {len(sizes) - MOST_SIZES} further sizes"
-        height, width = (min(side, 64) for side in usual)
+        height, width = (min(side, 64) for side in usual) if known is None else (known.height, known.width)
         raise DataError(
             "the pictures differ in size",
             expected="one height and width for all, or --size, to which all are resized",
