@@ -34,12 +34,12 @@ def native_parts(work: SharedWork, layout: Layout, state: State, buffers: Arrays
     if any(dtype != layout.dtype for *_, dtype in layout.places):
         return None
     try:
-        update = _update_loop(work, layout, state)
-        if update.obstacle is not None or _terms_loop(work, layout, state, buffers).obstacle is not None:
-            return None
+        update, terms = _update_loop(work, layout, state), _terms_loop(work, layout, state, buffers)
     except TraceError:
         return None  # what is compiled instead tells why
-    return NativeParts(work, layout, state, buffers, update)
+    if update.obstacle is not None or terms.obstacle is not None:
+        return None
+    return NativeParts(work, layout, state, terms, update)
 
 
 def _update_loop(work: SharedWork, layout: Layout, state: State) -> NativeLoop:
@@ -75,7 +75,7 @@ def _known_as(what: str, work: SharedWork, state: State) -> Any:
 class NativeParts:
     """See `StepParts`."""
 
-    def __init__(self, work: SharedWork, layout: Layout, state: State, buffers: Arrays, update: NativeLoop) -> None:
+    def __init__(self, work: SharedWork, layout: Layout, state: State, terms: NativeLoop, update: NativeLoop) -> None:
         self.ranks, self.reduce, self.layout, self._unbound = work.ranks, work.reduce, layout, update
         self.buffers = work.buffers(layout)
         self.number, self.shard, self.share = np.array(state.step), np.array(0), np.ones((), layout.dtype)
@@ -87,7 +87,7 @@ class NativeParts:
         self.arrays = given if self.division is None else self.division.arrays
         self.live = self._tree(self.arrays)
         carry = self.live[0], self.number, self.shard, self.share, layout.read(self.buffers[0])
-        self.terms = _terms_loop(work, layout, state, buffers).on_arrays(carry)
+        self.terms = terms.on_arrays(carry)
         self._depths: dict[int, int] = {}
         self._total: NDArray[Any] | None = None
         self._updates: BoundLoop | None = None
