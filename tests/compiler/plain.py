@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clearprop.compiler import binding, executable
+from clearprop.compiler import binding, executable, product_layouts
 from clearprop.compiler.native import kernel_imports, native_executor
 from clearprop.compiler.tiles import VECTOR_BYTES
 from clearprop.primitives import HELPERS, REGISTRY
@@ -138,6 +138,15 @@ def _add_each(
     return total
 
 
+def _add_dots(tile: np.ndarray, a: int, down: int, b: int, columns: int | None = None) -> np.ndarray:
+    """A tile after the products of its rows' numbers and those of one vector."""
+    return _add_each(tile, a, down, 0, b, 0, 1, columns)
+
+
+def _keep_dots(out: int, tile: np.ndarray) -> None:
+    _numbers(out, len(tile), tile.dtype)[...] = tile.sum(axis=1)
+
+
 def _add_rows(tile: np.ndarray, a: int, down: int, b: int) -> np.ndarray:
     """A tile after the products of rows and one number."""
     total, number = tile.copy(), _numbers(b, 1, tile.dtype)[0]
@@ -176,6 +185,8 @@ TILES: dict[str, Any] = {
     **{f"add_tile{way}": _write_tile(adds=True) for way in ("", "_first")},
     **{f"sum_tile{way}": _sum_tile for way in ("", "_first")},
     **{f"add_each_by{way}": _add_each for way in ("", "_first")},
+    **{f"add_dots{way}": _add_dots for way in ("", "_first")},
+    "keep_dots": _keep_dots,
     "add_rows_by": _add_rows,
     "copy_bytes": _copy_bytes,
     "zero_bytes": _zero_bytes,
@@ -331,7 +342,7 @@ def plain(*, threads: int = 1, first: int = 0, form: str = "", thin: bool = True
             columns, narrow = FORMS[form]
             patch.setattr(binding, "COLUMNS", columns)
             patch.setattr(binding, "NARROW", narrow)
-        patch.setattr(binding, "THIN_PRODUCT", binding.THIN_PRODUCT if thin else -1)
+        patch.setattr(product_layouts, "THIN", product_layouts.THIN if thin else -1)
         yield it
 
 

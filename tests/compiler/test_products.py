@@ -29,8 +29,9 @@ LAYOUTS = {
 SIZES = [
     *itertools.product((2, 17), (2, 16, 19), (1, 2, 5, 10, 11)),
     *((16, 3, 40), (33, 8, 21), (16, 1, 7), (1, 20, 4)),
+    *((17, 4, 32), (5, 1, 75), (2, 70, 33), (8, 20, 12), (32, 40, 16)),
 ]
-"""(m, n, k): general ones, few terms per element, few columns from many rows."""
+"""(m, n, k): general ones, few terms per element, few columns from many rows, dot products, few rows, small tiles."""
 
 
 def operands(layout, m, n, k, dtype):
@@ -70,7 +71,16 @@ def test_on_numba(dtype):
     for layout in ("a b", "aᵀ b", "a bᵀ", "flipped"):
         f = LAYOUTS[layout]
         compiled = cl.compile(f, executor="numba")
-        for m, n, k in [(17, 19, 3), (40, 3, 64), (64, 64, 300), (128, 130, 257), (2, 2, 2)]:
+        for m, n, k in [
+            (17, 19, 3),
+            (40, 3, 64),
+            (5, 1, 75),
+            (2, 70, 33),
+            (32, 40, 16),
+            (64, 64, 300),
+            (128, 130, 257),
+            (2, 2, 2),
+        ]:
             a, b = operands(layout, m, n, k, dtype)
             assert_bounded(f, compiled, a, b, f"{layout} {m}x{k}x{n}")
 
@@ -150,5 +160,5 @@ def test_what_tiles_are_chosen_for(rows, wide):
     """Products large enough, of which rows and columns fill tiles, on a right operand that is near."""
     layout = partial(ProductLayout, 1, ta=0, tb=0, strides=(0, 0, 0))
     assert layout(96, 128, 784, lda=784, ldb=128, ldc=128).fits_tiles(rows, wide, 16)
-    for m, n, k in ((32, 64, 64), (9, 128, 784), (96, 17, 784), (96, 2048, 1024)):
+    for m, n, k in ((8, 16, 16), (9, 128, 784), (96, 17, 784), (96, 2048, 1024)):
         assert not layout(m, n, k, lda=k, ldb=n, ldc=n).fits_tiles(rows, wide, 16)

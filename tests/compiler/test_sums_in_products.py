@@ -13,6 +13,10 @@ SIZES = {
     "BLAS": (9, 64, 8),
     "small": (3, 4, 5),
     "one column": (5, 6, 1),
+    "few terms": (64, 8, 64),
+    "few rows": (2, 40, 64),
+    "dot products": (40, 64, 3),
+    "small tiles": (32, 40, 32),
     "empty": (3, 0, 5),
 }
 

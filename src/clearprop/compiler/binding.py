@@ -20,10 +20,10 @@ from clearprop.compiler.long_sums import long_sums
 from clearprop.compiler.memory_plan import Instruction, MemoryPlan
 from clearprop.compiler.native import blas, thin_products
 from clearprop.compiler.native.library_kernels import add_to, combine_parts, product
-from clearprop.compiler.product_layouts import ALONE, ProductLayout, product_layouts
+from clearprop.compiler.product_layouts import ProductLayout, product_layouts
 from clearprop.compiler.schedule import Nest, steps_of
 from clearprop.compiler.simd_rows import LANES
-from clearprop.compiler.tiles import CHAIN, VECTOR_BYTES, pack_panels, panel_columns, tile_product, tile_shape
+from clearprop.compiler.tiles import CHAIN, LOWER, VECTOR_BYTES, pack_panels, panel_columns, tile_product, tile_shape
 from clearprop.compiler.unrolled_rows import COLUMNS
 from clearprop.errors import too_large
 from clearprop.program.ir import Var
@@ -33,7 +33,6 @@ from clearprop.shapes import evaluate_size
 ALIGN = 64
 SPLIT_ELEMENTS = 1 << 14  # elements times operations: below this a nest is done before the other core has begun
 SPLIT_PRODUCT = 1 << 17  # multiply-adds
-THIN_PRODUCT = 1 << 18  # multiply-adds up to which a product with a very short axis is written out
 MULTIPLY_ADDS, ELEMENTS = 40, 2  # of a product, of a nest: about so many a thread does in a nanosecond
 TWO_THREADS = (1 << 22) / MULTIPLY_ADDS  # nanoseconds of work from which a second thread helps in every step of a loop
 UNINTERRUPTED = 50_000_000  # nanoseconds that loops of one step may take where they cannot be paused
@@ -312,7 +311,9 @@ class Binding:
     def _adds_in_tiles(self, op: Statement) -> bool:
         """Whether a product to which an array is added is one of tiles, whose sums end before it is."""
         layouts = product_layouts(op, self.number)  # none, where nothing is to be multiplied
-        return len(layouts) == 1 and layouts[0].k <= CHAIN and _goes_by_tiles(layouts[0], dtype_name(op.out.dtype))
+        if len(layouts) != 1 or layouts[0].k > CHAIN or layouts[0].thin_form:
+            return False
+        return _tile_rows(layouts[0], dtype_name(op.out.dtype)) > 0
 
     def _product_and_sum(self, op: Statement) -> None:
         """The product, then what is added to it."""
@@ -329,16 +330,17 @@ class Binding:
     def _product_call(self, op: Statement, g: ProductLayout) -> KernelCall:
         # a pool of threads that is woken and waited for in every product costs more than it saves, and many times as
         # much where other programs want the processors
-        private = g.m * g.n * g.k > ALONE and blas.private_library() is not None
+        private = not g.is_small and blas.private_library() is not None
         self.private |= private
         kernel = product(dtype_name(op.out.dtype), private)
         return KernelCall(kernel, *g.words(op))
 
     def _tile_product(self, op: Statement, g: ProductLayout) -> bool:
         """Compute a product by tiles held in registers, if that is the faster way; B is packed once for all threads."""
-        (rows, vectors), kind, item = tile_shape(), dtype_name(op.out.dtype), op.out.dtype.itemsize
+        kind, item, vectors = dtype_name(op.out.dtype), op.out.dtype.itemsize, tile_shape()[1]
         wide = panel_columns(kind, vectors)
-        if not _goes_by_tiles(g, kind):
+        rows = _tile_rows(g, kind)
+        if not rows:
             return False
         (a, ao), (b, bo), (c, co) = (
             (v, o * item) for v, o in zip((op.reads[0].base, op.reads[1].base, op.out), g.offsets, strict=True)
@@ -377,33 +379,39 @@ class Binding:
 
     def _thin_product(self, op: Statement, g: ProductLayout) -> bool:
         """Write a product with a very short axis out, if that is the faster way."""
-        if g.batches > 1 or not 0 < g.m * g.n * g.k <= THIN_PRODUCT:
+        form = g.thin_form
+        if not form:
             return False
         kind, item = dtype_name(op.out.dtype), op.out.dtype.itemsize
         (a, ao), (b, bo), (c, co) = (
             (v, o * item) for v, o in zip((op.reads[0].base, op.reads[1].base, op.out), g.offsets, strict=True)
         )
-        if g.k <= thin_products.SHORT and g.n >= 16:
-            if g.tb:  # rows of B, one after the other, first
-                scratch = self.piece(g.k * g.n * item)
-                row, places = [0, g.k, 0, g.ldb, 0, g.n], [(2, b, bo), (4, scratch, 0)]
-                self.add([KernelCall(thin_products.transpose(kind), row, places)])
-                ldb, second = g.n, (5, scratch, 0)
-            else:
-                ldb, second = g.ldb, (5, b, bo)
+        shares = self.shares(g.m, g.m * g.n * g.k >= SPLIT_PRODUCT)
+        if form == "outer":
+            second, ldb = self._in_order(kind, (b, bo), g.ldb, g.k, g.n) if g.tb else ((b, bo), g.ldb)
             down, right = (1, g.lda) if g.ta else (g.lda, 1)
-            kernel = thin_products.outer(kind, g.k)
-            rest = [0, down, right, 0, ldb, 0, g.ldc, g.n]
-            shares = self.shares(g.m, g.m * g.n * g.k >= SPLIT_PRODUCT)
-            self.add([KernelCall(kernel, [lo, hi, *rest], [(2, a, ao), second, (7, c, co)]) for lo, hi in shares])
-            return True
-        if g.n <= thin_products.FEW and g.ta and not g.tb and g.m >= 16:
-            scratch = self.piece(g.n * g.m * item)
+            kernel, rest = thin_products.outer(kind, g.k), [0, down, right, 0, ldb, 0, g.ldc, g.n]
+            self.add([KernelCall(kernel, [lo, hi, *rest], [(2, a, ao), (5, *second), (7, c, co)]) for lo, hi in shares])
+        elif form == "inner":
             row = [0, g.k, 0, g.lda, 0, g.ldb, 0, g.ldc, g.m, 0]
-            places = [(2, a, ao), (4, b, bo), (6, c, co), (9, scratch, 0)]
+            places = [(2, a, ao), (4, b, bo), (6, c, co), (9, self.piece(g.n * g.m * item), 0)]
             self.add([KernelCall(thin_products.inner(kind, g.n), row, places)])
-            return True
-        return False
+        elif form == "dots":
+            second, ldb = ((b, bo), g.ldb) if g.tb else self._in_order(kind, (b, bo), g.ldb, g.n, g.k)
+            kernel, rest = thin_products.dots(kind, g.n), [0, g.lda * item, 0, ldb * item, 0, g.ldc * item, g.k]
+            self.add([KernelCall(kernel, [lo, hi, *rest], [(2, a, ao), (4, *second), (6, c, co)]) for lo, hi in shares])
+        else:
+            vectors = tile_shape()[1] if g.m > 2 else 2
+            row = [0, g.m, *g.tile_words(item, g.ldb * item, vectors * VECTOR_BYTES)]
+            self.add([KernelCall(tile_product(kind, g.m, vectors), row, [(2, a, ao), (5, b, bo), (8, c, co)])])
+        return True
+
+    def _in_order(self, kind: str, matrix: tuple[Any, int], ld: int, rows: int, columns: int) -> tuple[Any, int]:
+        """A small matrix transposed: so many rows of it, one after the other; the place, and how far they are apart."""
+        scratch = self.piece(rows * columns * (4 if kind == "f32" else 8)), 0
+        row = [0, rows, 0, ld, 0, columns]
+        self.add([KernelCall(thin_products.transpose(kind), row, [(2, *matrix), (4, *scratch)])])
+        return scratch, columns
 
     def _split_product(self, g: ProductLayout) -> list[ProductLayout]:
         worth = g.batches * g.m * g.n * g.k >= SPLIT_PRODUCT
@@ -423,10 +431,13 @@ class Binding:
         return (calls[thread] for calls in self.calls)
 
 
-def _goes_by_tiles(g: ProductLayout, kind: str) -> bool:
-    """Whether this processor's tiles are the faster way to a product of a dtype."""
+def _tile_rows(g: ProductLayout, kind: str) -> int:
+    """Rows of the tiles by which a product is computed the fastest on this processor; 0 where that is BLAS."""
     rows, vectors = tile_shape()
-    return g.fits_tiles(rows, panel_columns(kind, vectors), panel_columns(kind, 1))
+    for height in (rows, LOWER) if g.is_small else (rows,):
+        if height <= rows and g.fits_tiles(height, panel_columns(kind, vectors), panel_columns(kind, 1)):
+            return height
+    return 0
 
 
 def _round_up(bytes: int) -> int:

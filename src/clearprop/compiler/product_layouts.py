@@ -18,7 +18,17 @@ Places = list[tuple[int, Any, int]]
 """Words of a row that are addresses: which word, of what, how many bytes behind its begin."""
 
 ALONE = 1 << 18
-"""Multiply-adds of a product up to which OpenBLAS neither packs its operands nor leaves the caller's thread."""
+"""Multiply-adds of a product up to which OpenBLAS does not leave the caller's thread, nor, with some kernels, packs."""
+THIN = 1 << 18
+"""Multiply-adds up to which a product with a very short axis is written out."""
+SHORT, FEW, WIDE = 10, 8, 16
+"""Up to so many terms per element, or rows, or columns, a product is thin where another axis is wide."""
+NEAR = 512
+"""Up to so many columns, few rows are one tile's: it steps from a row of B to the next."""
+FEWEST, LONG = 4, 32
+"""Up to so many columns of so many terms are dot products: of more, vectors of columns are summed sooner."""
+WORTH = 1 << 12
+"""Multiply-adds of a product from which on tiles are worth their preparation."""
 FAR = 1 << 20
 """Numbers of B from which on it is too far away for tiles, which read it once for every few rows."""
 ROW_ALONE, VECTOR_ALONE, FULL = 4, 1.6, 0.9
@@ -68,13 +78,31 @@ class ProductLayout:
             (a, b, c), (da, db, dc) = self.offsets, self.outer
             yield replace(self, batches=self.inner, offsets=(a + i * da, b + i * db, c + i * dc))
 
+    @property
+    def is_small(self) -> bool:
+        """Whether BLAS does not leave the caller's thread for it."""
+        return self.m * self.n * self.k <= ALONE
+
+    @property
+    def thin_form(self) -> str:
+        """In which form of `thin_products` this product with a very short axis is the fastest; "" where in none."""
+        if self.batches > 1 or not 0 < self.m * self.n * self.k <= THIN:
+            return ""
+        if self.k <= SHORT and self.n >= WIDE:
+            return "outer"
+        if self.n <= FEW and self.ta and not self.tb and self.m >= WIDE:
+            return "inner"
+        if self.m <= FEW and not self.tb and WIDE <= self.n <= NEAR:
+            return "rows"
+        return "dots" if self.n <= FEWEST and not self.ta and self.k >= LONG else ""
+
     def fits_tiles(self, rows: int, wide: int, vector: int) -> bool:
-        """Whether tiles of so many rows and columns are faster than BLAS, which packs both operands from `ALONE` on.
+        """Whether tiles of so many rows and columns are faster than BLAS.
 
         Single rows, and vectors of columns that do not fill a tile, cost several times their share.
         """
         work, right = self.m * self.n * self.k, self.k * self.n
-        if self.batches > 1 or work <= ALONE or right > FAR:
+        if self.batches > 1 or work <= WORTH or right > FAR:
             return False
         down = self.m // rows * rows + ROW_ALONE * (self.m % rows)
         across = self.n // wide * wide + VECTOR_ALONE * vector * -(-(self.n % wide) // vector)

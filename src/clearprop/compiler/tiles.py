@@ -21,6 +21,8 @@ VECTOR_BYTES = 64
 """A vector in kernels; where the processor's are shorter, LLVM takes two or four of them for one."""
 CHAIN = 256
 """Terms after which a new sum begins, which bounds its error by (CHAIN + k/CHAIN)·ε·Σ|terms|; part of the meaning."""
+LOWER = 4
+"""Rows of the tiles of small products, where with as many as registers hold too many rows would be left over."""
 BLOCK = 96
 """Rows of A that meet all panels of B while they are in the nearest caches; a multiple of every tile's height."""
 MANY, LONG = 128, 1024

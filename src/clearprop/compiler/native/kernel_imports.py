@@ -54,6 +54,8 @@ from clearprop.compiler.native.special_functions import (
     special_zeta,
 )
 from clearprop.compiler.native.vectors import (
+    add_dots,
+    add_dots_first,
     add_each_by,
     add_each_by_first,
     add_outer,
@@ -64,6 +66,7 @@ from clearprop.compiler.native.vectors import (
     add_tile,
     add_tile_first,
     copy_bytes,
+    keep_dots,
     keep_tile,
     keep_tile_first,
     sum_tile,

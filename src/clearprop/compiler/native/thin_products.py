@@ -2,15 +2,15 @@
 
 outer   few terms per element: C[i, :] = Σₖ a[i, k]·B[k, :], with the terms spelled out
 inner   few columns from many rows: C[:, c] += B[p, c]·A[p, :], kept transposed until the end
+rows    few rows: one tile of `tiles.tile_product`
+dots    few columns, of rows that lie in order: every element is a dot product, of vectors
 small   all axes short, in a loop: one element after the other, its terms in order
 """
 
 from __future__ import annotations
 
 from clearprop.compiler.kernels import Kernel
-
-SHORT, FEW = 10, 8
-"""Up to so many terms per element, or columns, a product counts as thin."""
+from clearprop.compiler.tiles import VECTOR_BYTES, panel_columns
 
 
 def transpose(dtype: str) -> Kernel:
@@ -57,6 +57,29 @@ def inner(dtype: str, columns: int) -> Kernel:
         f"{stores}"
     )
     return Kernel.of(text, f"a:{dtype} lda:size b:{dtype} ldb:size c:{dtype} ldc:size m:size t:{dtype}")
+
+
+def dots(dtype: str, columns: int) -> Kernel:
+    """Rows lo … hi of a product with `columns` columns, which lie in order as A's rows do; distances in bytes.
+
+    A sum has a chain for each place of a vector, and then is that of halves: its order depends on nothing else.
+    """
+    lanes = panel_columns(dtype, 1)
+    text = (
+        "def kernel(lo, hi, a, lda, b, ldb, c, ldc, k):\n"
+        f"    many, left = k // u64({lanes}), k % u64({lanes})\n"
+        "    for i in range(lo, hi):\n"
+        "        x, y = a + i * lda, b\n"
+        f"        t = zero_tile_{dtype}({columns}, 1)\n"
+        "        for p in range(many):\n"
+        "            t = add_dots(t, y, ldb, x)\n"
+        f"            x += u64({VECTOR_BYTES})\n"
+        f"            y += u64({VECTOR_BYTES})\n"
+        "        if left != u64(0):\n"
+        "            t = add_dots_first(t, y, ldb, x, left)\n"
+        "        keep_dots(c + i * ldc, t)\n"
+    )
+    return Kernel.of(text, " ".join(f"{name}:size" for name in ("a", "lda", "b", "ldb", "c", "ldc", "k")))
 
 
 def small(dtype: str, rows: int, columns: int, terms: int) -> Kernel:

@@ -280,6 +280,69 @@ def _places(down: Any, along: Any) -> Callable[[int, int], int]:
     return lambda p, t: p * down + t * along
 
 
+def _add_dots(builder: Any, tile: Tile, value: Any, a: Any, down: Any, load: Any, vector: Any) -> Any:
+    for p in range(tile.rows):
+        term = builder.fmul(load(_row_address(builder, a, p, down)), vector, flags=_FUSED)
+        value = builder.insert_value(value, builder.fadd(term, builder.extract_value(value, p), flags=_FUSED), p)
+    return value
+
+
+@intrinsic
+def add_dots(typing: Any, tile: Any, a: Any, down: Any, b: Any) -> Any:
+    """tile[p] + (vector at a + p·down)·(vector at b), number by number, for a tile of one vector."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, a, down, b = args
+
+        def load(address: Any) -> Any:
+            return builder.load(_pointer(builder, address, tile.vector), align=_ITEM[tile.dtype])
+
+        return _add_dots(builder, tile, value, a, down, load, load(b))
+
+    return tile(tile, types.uint64, types.uint64, types.uint64), generate
+
+
+@intrinsic
+def add_dots_first(typing: Any, tile: Any, a: Any, down: Any, b: Any, columns: Any) -> Any:
+    """`add_dots` where only the first numbers of the vectors exist."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, a, down, b, columns = args
+
+        def load(address: Any) -> Any:
+            return _load_first(builder, tile, address, columns)
+
+        return _add_dots(builder, tile, value, a, down, load, load(b))
+
+    return tile(tile, types.uint64, types.uint64, types.uint64, types.uint64), generate
+
+
+@intrinsic
+def keep_dots(typing: Any, out: Any, tile: Any) -> Any:
+    """Write the sum of each row of a tile of one vector, one after the other: of halves, and of their halves."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        out, value = args
+        item = _ITEM[tile.dtype]
+        for p in range(tile.rows):
+            row, many = builder.extract_value(value, p), tile.lanes
+            while many > 1:
+                many //= 2
+                low, high = (_part(builder, row, start, many) for start in (0, many))
+                row = builder.fadd(low, high)
+            place = _pointer(builder, builder.add(out, _I64(p * item)), _REAL[tile.dtype])
+            builder.store(builder.extract_element(row, _I32(0)), place, align=item)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, tile), generate
+
+
+def _part(builder: Any, vector: Any, start: int, many: int) -> Any:
+    """So many numbers of a vector."""
+    lanes = ir.Constant(ir.VectorType(_I32, many), list(range(start, start + many)))
+    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), lanes)
+
+
 @intrinsic(prefer_literal=True)
 def add_rows_by(typing: Any, tile: Any, a: Any, down: Any, b: Any) -> Any:
     """tile[p, q] + (vector q at a + p·down)·(number at b); the distance is a number."""
