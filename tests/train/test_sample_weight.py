@@ -145,6 +145,12 @@ def test_functions_of_the_users_take_weights_or_are_refused(uncompiled):
     for words in ({"loss": bare}, {"metrics": (bare,)}):
         with pytest.raises(cl.errors.ArgumentError, match="bare does not take weights of rows"):
             trained(NUMBERS[:, None], 1, weight=WEIGHTS, **words)
+    for words in ({"loss": own}, {"metrics": (own,)}):
+        with pytest.raises(cl.errors.ArgumentError, match="own cannot be called with outputs and targets"):
+            trained(NUMBERS[:, None], 1, weight=None, **words)
+    run = trained(NUMBERS[:, None], 1, weight=WEIGHTS, metrics=(own,))
+    with pytest.raises(cl.errors.ArgumentError, match="own cannot be called with outputs and targets"):
+        run.evaluate(X, NUMBERS[:, None])
 
 
 @pytest.mark.parametrize(

@@ -108,10 +108,10 @@ def require_logarithms(name: str, outputs: Any) -> None:
     )
 
 
-def require_pair(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+def require_pair(function: Callable[..., Any], name: str, *, weighted: bool = True) -> Callable[..., Any]:
     """The function, if it can be called with outputs and targets; one that does not tell what it takes is believed.
 
-    Raises ArgumentError for one with other parameters.
+    Raises ArgumentError for one with other parameters, beside `sample_weight` where rows may be `weighted`.
 
     >>> require_pair(max, "largest") is max
     True
@@ -120,8 +120,9 @@ def require_pair(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         taken = inspect.signature(function)
     except (TypeError, ValueError):
         return function
+    more = {"sample_weight": None} if weighted and "sample_weight" in taken.parameters else {}
     try:
-        taken.bind(None, None)
+        taken.bind(None, None, **more)
     except TypeError as mistake:
         told = taken.replace(
             parameters=[q.replace(annotation=q.empty) for q in taken.parameters.values()],

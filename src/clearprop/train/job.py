@@ -196,8 +196,7 @@ def _width_of_step(model: Any, x: NDArray[Any]) -> int | None:
 def fit_to_model(job: Job) -> Job:
     """The job with data in the model's dtype, after a trial of model, loss and step on the first two rows."""
     train = job.data.train
-    if job.data.weighted:
-        require_weighable((job.loss, *job.metrics))
+    require_weighable((job.loss, *job.metrics), job.data.weighted)
     rows = rows_in(train) if isinstance(train, tuple | DiskRows) else None
     _require_batches(job, rows)
     if isinstance(train, DiskRows):

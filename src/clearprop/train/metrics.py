@@ -400,18 +400,20 @@ class InUnit:
         return self.function(self.unit.of_outputs(outputs), self.unit.of_targets(y), **more)
 
 
-def require_weighable(measures: Iterable[Measure]) -> None:
-    """Raise ArgumentError for a loss or a metric of the user's that does not take weights of rows."""
-    stranger = next((m for m in measures if not m.knows_weights), None)
-    if stranger is not None:
-        name = stranger.name.removesuffix(" (own)")
-        raise ArgumentError(
-            f"{name} does not take weights of rows",
-            expected=f"a function {name}(outputs, y, sample_weight), whose weights have a mean of 1 over all rows",
-            got=f"{name}(outputs, y), and rows with weights",
-            where=user_line(),
-            try_="a loss or metric of the library by its name, or no sample_weight",
-        )
+def require_weighable(measures: Iterable[Measure], weighted: bool = True) -> None:
+    """Raise ArgumentError for a loss or a metric of the user's that does not take weights of rows, or nothing else."""
+    for measure in measures:
+        name = measure.name.removesuffix(" (own)")
+        if not weighted:
+            require_pair(measure.function, name, weighted=False)
+        elif not measure.knows_weights:
+            raise ArgumentError(
+                f"{name} does not take weights of rows",
+                expected=f"a function {name}(outputs, y, sample_weight), whose weights have a mean of 1 over all rows",
+                got=f"{name}(outputs, y), and rows with weights",
+                where=user_line(),
+                try_="a loss or metric of the library by its name, or no sample_weight",
+            )
 
 
 def with_outside(metrics: Sequence[Measure], outputs: NDArray[Any], y: NDArray[Any]) -> tuple[Measure, ...]:

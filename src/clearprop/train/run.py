@@ -311,9 +311,9 @@ class Run:
         loss, metrics = self._measures()
         pair = as_pair((x, y), "the data", self.config.data.columns, self.config.data.labels)
         pair = adaptation(self.model, pair, loss)[0](pair)
+        require_weighable((loss, *metrics), sample_weight is not None)
         if sample_weight is None:
             return evaluate(self.model, *pair, loss, metrics)
-        require_weighable((loss, *metrics))
         return evaluate(self.model, *pair, loss, metrics, scaled_weights(sample_weight, len(pair[0]), "the data", x))
 
     def measured(self, blocks: Iterable[Encoded], ranks: Sharers = ALONE) -> dict[str, float]:
