@@ -88,6 +88,7 @@ class ProductLayout:
         """In which form of `thin_products` this product with a very short axis is the fastest; "" where in none."""
         if self.batches > 1 or not 0 < self.m * self.n * self.k <= THIN:
             return ""
+        # which axis is short, and how the operands lie
         if self.k <= SHORT and self.n >= WIDE:
             return "outer"
         if self.n <= FEW and self.ta and not self.tb and self.m >= WIDE:

@@ -138,6 +138,18 @@ def require_pair(function: Callable[..., Any], name: str, *, weighted: bool = Tr
     return function
 
 
+def takes_weights(function: Callable[..., Any]) -> bool:
+    """Whether a function has a parameter `sample_weight`; one that does not tell what it takes has none.
+
+    >>> takes_weights(max)
+    False
+    """
+    try:
+        return "sample_weight" in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+
+
 def with_settings(function: Callable[..., Any], text: str) -> SetLoss:
     """The loss with the settings that stand behind the colon of its text.  Raises ArgumentError for others."""
     said = text.partition(":")[2]

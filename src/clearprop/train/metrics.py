@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.target_transforms import TargetTransform
 from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.nn.layers import array_through
-from clearprop.nn.loss_text import SetLoss, require_pair
+from clearprop.nn.loss_text import SetLoss, require_pair, takes_weights
 from clearprop.nn.losses import has_log_link, is_binary, loss_task, quantiles_of, several_quantiles_of
 from clearprop.program.ir import shape_of, trace
 from clearprop.program.operands import require_real_value
@@ -138,15 +137,9 @@ class Measure:
         return mean(self.function(outputs, y, reduction="none", sample_weight=weight))
 
     @property
-    def knows_weights(self) -> bool:
-        """Whether rows can have weights: so with all of the library's own, and functions with `sample_weight`."""
-        if self.name in METRICS or loss_task(self.name) is not None:
-            return True
-        try:
-            taken = inspect.signature(self.function).parameters
-        except (TypeError, ValueError):  # a function that does not tell what it takes
-            return False
-        return "sample_weight" in taken
+    def is_named(self) -> bool:
+        """Whether it is one of the library's own."""
+        return self.name in METRICS or loss_task(self.name) is not None
 
 
 def accuracy(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
@@ -404,9 +397,11 @@ def require_weighable(measures: Iterable[Measure], weighted: bool = True) -> Non
     """Raise ArgumentError for a loss or a metric of the user's that does not take weights of rows, or nothing else."""
     for measure in measures:
         name = measure.name.removesuffix(" (own)")
+        if measure.is_named:
+            continue
         if not weighted:
             require_pair(measure.function, name, weighted=False)
-        elif not measure.knows_weights:
+        elif not takes_weights(measure.function):
             raise ArgumentError(
                 f"{name} does not take weights of rows",
                 expected=f"a function {name}(outputs, y, sample_weight), whose weights have a mean of 1 over all rows",
