@@ -9,6 +9,7 @@ from clearprop.data.columns import Column, Levels
 from clearprop.data.kinds.times import read_times
 from clearprop.data.readers import csv_file
 from clearprop.data.streaming import memory
+from clearprop.data.streaming.early_columns import EarlyColumns
 from clearprop.data.streaming.streamed_table import stream_table
 from clearprop.data.training_data import from_source
 from clearprop.errors import ClearpropError
@@ -61,9 +62,15 @@ def test_texts_that_are_known_mean_the_same(pools, rows, seed, twice, tmp_path_f
         patched.setattr(memory.Budget, "text", 64)  # bytes: several blocks
         for streamed in (False, True):
             patched.setattr(csv_file, "_SOME", 10**9)
-            one_by_one = outcome(path, streamed)
+            with pytest.MonkeyPatch.context() as later:  # nothing is stored before all rows were looked at
+                later.setattr(EarlyColumns, "of_file", lambda *_: None)
+                one_by_one = outcome(path, streamed)
+            assert outcome(path, streamed) == one_by_one
             patched.setattr(csv_file, "_SOME", 2)
             assert outcome(path, streamed) == one_by_one
+            patched.setattr(memory.Budget, "texts", 900)  # of bytes: room for few of them
+            assert outcome(path, streamed) == one_by_one
+            patched.setattr(memory.Budget, "texts", 10**5)
 
 
 @given(

@@ -180,8 +180,8 @@ class CategoryEncoding:
             rows = met.texts[strange[met.places]]
             findings.unseen[self.name] = dict(Counter(rows.tolist()))
         findings.note_missing(self.name, met.missing)
-        hot = np.asarray(np.arange(len(self.features))[:, None] == known, dtype=np.float32)
-        return np.take(hot, met.places, axis=1)
+        hot = np.asarray(known[:, None] == np.arange(len(self.features)), dtype=np.float32)
+        return np.take(hot, met.places, axis=0).T  # the features of a row together, as they are written
 
     @property
     def encoding(self) -> str:

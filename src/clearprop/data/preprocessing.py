@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -440,10 +440,12 @@ def _run_of(column: Encoding) -> str:
 
 def _write_features(held: list[NDArray[np.float32]], out: NDArray[np.float32], last: int) -> None:
     """Write features, `(features, rows)` each, as the columns of `out` before the last one, and let them go."""
-    if held:
-        together = held[0] if len(held) == 1 else np.concatenate(held)
-        held.clear()
-        out[:, last - len(together) : last] = together.T
+    first = last - sum(map(len, held))
+    for by_row, arrays in groupby(held, lambda array: not array.flags.c_contiguous):
+        for some in arrays if by_row else [np.concatenate([*arrays])]:
+            out[:, first : first + len(some)] = some.T
+            first += len(some)
+    held.clear()
 
 
 def encoding_doubts(encodings: Sequence[Any]) -> list[str]:

@@ -162,7 +162,10 @@ def _aligned_chunks(blocks: Iterable[NDArray[np.float64]]) -> Iterator[NDArray[n
 def _median(chunks: Chunks, count: int) -> float:
     held = list(islice((block for block in chunks() if len(block)), 2))  # enough to tell one from many
     if len(held) == 1:
-        return float(np.median(held[0])) + 0.0  # -0.0 is 0.0
+        half = count // 2
+        part = np.partition(held[0], half)
+        below = part[half] if count % 2 else part[:half].max()
+        return float(np.mean([below, part[half]])) + 0.0  # -0.0 is 0.0
     del held
     ranks = np.array([[(count - 1) // 2, count // 2]])
     found = order_statistics(lambda: ((keys_of(v), np.zeros(len(v), np.intp)) for v in chunks()), ranks)

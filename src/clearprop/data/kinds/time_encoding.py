@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,16 @@ from numpy.typing import NDArray
 from clearprop.data.column_roles import INDICATOR_SHARE
 from clearprop.data.columns import Column, Findings, Locator, as_category
 from clearprop.data.kinds.time_forms import DAY
-from clearprop.data.kinds.times import ORDERS, as_time, parts_of, require_zone_as_trained, time_text, year_of
+from clearprop.data.kinds.times import (
+    ORDERS,
+    as_time,
+    days_of,
+    parts_of_days,
+    require_zone_as_trained,
+    share_of_day,
+    time_text,
+    year_of,
+)
 from clearprop.data.summaries import Chunks, count_far, summarise
 
 PERIODS = ("year", "week", "day")
@@ -61,14 +71,20 @@ class TimeEncoding:
         values = np.where(absent, self.fill, times.values)
         findings.note_missing(self.name, absent)
         findings.note_far(self.name, count_far(values, self.low, self.high))
-        parts = parts_of(values)
-        rows = [(values - self.centre) / self.scale]
-        rows += [(parts["year"] - self.year_centre) / self.year_scale] if self.year_scale else []
+        days, places = days_of(values)
+        parts = parts_of_days(days)  # once for each day: many times share one
+        out = np.empty((len(self.features), len(values)), dtype=np.float32)
+        out[0] = (values - self.centre) / self.scale
+        rows = iter(out[1:])
+        if self.year_scale:
+            next(rows)[:] = ((parts["year"] - self.year_centre) / self.year_scale)[places]
         for period in self.periods:
-            angle = 2 * np.pi * parts[f"{period} share"]
-            rows += [np.sin(angle), np.cos(angle)]
-        rows += [absent.astype(np.float64)] if self.indicator else []
-        return np.array(rows, dtype=np.float32)
+            angle = 2 * np.pi * (share_of_day(values) if period == "day" else parts[f"{period} share"])
+            for wave in (np.sin(angle), np.cos(angle)):
+                next(rows)[:] = wave if period == "day" else wave[places]
+        if self.indicator:
+            out[-1] = absent
+        return out
 
     def value_text(self, features: NDArray[np.float32]) -> str:
         """The time that gives these features, to the day, or to the minute where times of day were learned.
@@ -125,8 +141,10 @@ def fit_time(name: str, order: str, chunks: Chunks, missing: int, zoned: bool | 
     ('t',)
     """
     found = summarise(chunks)
-    years = summarise(lambda: (year_of(values) for values in chunks()))
-    clock = any(bool((values % DAY != 0).any()) for values in chunks())
+    held = [*islice(chunks(), 2)]  # enough to tell one from many
+    known = [year_of(values) for values in held] if len(held) < 2 else None
+    years = summarise(lambda: map(year_of, chunks()) if known is None else known)
+    clock = any(bool((np.floor(values / DAY) * DAY != values).any()) for values in chunks())
     span = found.high - found.low
     periods = tuple(p for p, least in _LEAST_SPAN.items() if span > least and (p != "day" or clock))
     return TimeEncoding(

@@ -307,10 +307,24 @@ def time_text(seconds: float, clock: bool) -> str:
     return time if 0 <= seconds < DAY else f"{date} {time}"
 
 
+def days_of(seconds: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Days since 1970 among which are those of all times, and the place there of each; few days where times share them.
+
+    >>> [found.tolist() for found in days_of(np.array([86400.0 * 2, 3600.0, 7200.0]))]
+    [[0.0, 1.0, 2.0], [2, 0, 0]]
+    """
+    days = np.floor(seconds / DAY)
+    first, last = (days.min(), days.max()) if len(days) else (0.0, 0.0)
+    if last - first >= len(days):
+        return days, np.arange(len(days))
+    return np.arange(first, last + 1), (days - first).astype(np.intp)
+
+
 def year_of(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
     """The years of times: what `parts_of` gives as `year`."""
-    days = np.floor(seconds / DAY).astype(np.int64).astype("datetime64[D]")
-    return np.asarray(days.astype("datetime64[Y]").astype(np.int64) + 1970.0)
+    days, places = days_of(seconds)
+    years = days.astype(np.int64).astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64)
+    return np.asarray((years + 1970.0)[places])
 
 
 def parts_of(seconds: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
@@ -319,7 +333,18 @@ def parts_of(seconds: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     >>> {name: float(value[0]) for name, value in parts_of(np.array([86400.0 * 4 + 21600])).items()}["day share"]
     0.25
     """
-    days = np.floor(seconds / DAY)
+    days, places = days_of(seconds)
+    parts = {name: values[places] for name, values in parts_of_days(days).items()}
+    return parts | {"day share": share_of_day(seconds)}
+
+
+def share_of_day(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of a day that has passed, from 0 to 1."""
+    return np.asarray((seconds - np.floor(seconds / DAY) * DAY) / DAY)
+
+
+def parts_of_days(days: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Days since 1970 as `year`, and as shares from 0 to 1 of a `year` and a `week` (from Monday) that have passed."""
     dates = days.astype(np.int64).astype("datetime64[D]")
     years = dates.astype("datetime64[Y]")
     starts = years.astype("datetime64[D]")
@@ -328,5 +353,4 @@ def parts_of(seconds: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         "year": years.astype(np.int64) + 1970.0,
         "year share": (dates - starts).astype(np.float64) / lengths.astype(np.float64),
         "week share": (days + 3) % 7 / 7,  # 1970 began on a Thursday
-        "day share": (seconds - days * DAY) / DAY,
     }

@@ -51,7 +51,7 @@ from clearprop.data.readers.plain_text import (
     plain_text,
 )
 from clearprop.data.readers.reading import AS_SHOWN, Reading
-from clearprop.data.readers.text_codes import FewTexts, TextCodes, few_texts, levels_of
+from clearprop.data.readers.text_codes import FewTexts, TextCodes, few_texts, known_places, levels_of
 from clearprop.data.readers.text_form import (
     Evidence,
     NumberForm,
@@ -264,8 +264,11 @@ class CsvFile:
         plain = {name for i, name in enumerate(header) if known.bare and i not in known.coded}
         plain |= {name for name in header if name == target or kinds.kind_of(name) == "number"}
         codes = Codes(texts, header, frozenset(plain))
-        met = different or {}
-        return [Cells(name, texts.to_series(i), self.numbers, codes, met.get(name)) for i, name in enumerate(header)]
+        met = [(different or {}).get(name) for name in header]
+        places = known_places(texts, met) if different else {}
+        return [
+            Cells(name, texts.to_series(i), self.numbers, codes, met[i], places.get(i)) for i, name in enumerate(header)
+        ]
 
 
 def read_csv(
@@ -335,7 +338,8 @@ def heading(records: Records) -> str:
 
 def rows_of(piece: bytes) -> NDArray[np.bool_]:
     """True for every line, each of which is a row."""
-    return np.ones(piece.count(b"\n") + (not piece.endswith(b"\n")), np.bool_)
+    line_feeds = np.count_nonzero(np.frombuffer(piece, np.uint8) == ord("\n"))
+    return np.ones(line_feeds + (not piece.endswith(b"\n")), np.bool_)
 
 
 def place_of(source: str, lines: NDArray[np.int64], column: str, row: int) -> str:
@@ -385,7 +389,8 @@ class Codes:
 class Cells:
     """The cells of one column, null where a value is missing: as text without blanks around it, or numbers already.
 
-    `different` are the different texts of the column as far as it was read, where it is read in blocks.
+    `different` are the different texts of the column as far as it was read, where it is read in blocks; `places` those
+    of its texts that were known.
     """
 
     name: str
@@ -393,6 +398,7 @@ class Cells:
     form: NumberForm
     codes: Codes
     different: TextCodes | None = None
+    places: polars.Series | None = None
 
     def is_numbers(self) -> bool:
         """Whether every value is a number, and none a code."""
@@ -460,7 +466,7 @@ class Cells:
         """The texts by those that are different, where these are few."""
         if self.text.dtype.is_float() or (len(self.text) <= _SOME and self.different is None):
             return None
-        return levels_of(self.text, self.different, _SOME)
+        return levels_of(self.text, self.different, self.places, _SOME)
 
     @cached_property
     def _few(self) -> FewTexts | None:

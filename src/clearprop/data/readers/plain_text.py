@@ -376,17 +376,14 @@ def look_at_lines(path: Path, line: int, width: int, separator: str, words: Sequ
 
     `words` stand for missing values.
     """
-    found, openings = RegularRows(0), _openings(words, separator)
+    found, openings = RegularRows(0), _openings(words)
     for piece in pieces_of_lines(path, byte_of_line(path, line), _LOOKED):
         cells = _Cells.of(piece, separator, width)
         if cells is None:
             return None
         first = cells.text[cells.starts]
-        # What may be wrong with a cell is told by its first byte for each length; most bytes say: nothing.
-        doubts = openings[first]
-        bare = found.bare and not (doubts & _BLANK).any() and not cells.end_in_blank(separator) and piece.isascii()
-        lengths = np.minimum(cells.ends - cells.starts, _NO_WORD).astype(np.uint32)
-        told = bare and found.told and not (doubts >> lengths & _ONE).any()
+        bare = found.bare and has_bare_cells(piece, separator)
+        told = bare and found.told and not cells.hold_words(first, openings)
         zeros = np.flatnonzero(first == ord("0"))
         second = cells.text[cells.starts[zeros] + 1]
         coded = zeros[(second >= ord("0")) & (second <= ord("9"))]
@@ -397,18 +394,15 @@ def look_at_lines(path: Path, line: int, width: int, separator: str, words: Sequ
 
 _LOOKED = 1 << 18
 _BLANKS = b" \t\v\f"
-_BLANK, _ONE = np.uint32(1 << 31), np.uint32(1)
-_NO_WORD = 30
+_NO_WORD = 31
 """A length that words have not: longer ones are looked for by their first letter alone."""
 
 
-def _openings(words: Sequence[str], separator: str) -> NDArray[np.uint32]:
-    """For each byte the lengths of the words that begin with it, as bits, and `_BLANK` if it is one."""
+def _openings(words: Sequence[str]) -> NDArray[np.uint32]:
+    """For each byte the lengths of the words that begin with it, as bits."""
     found = np.zeros(256, np.uint32)
     for word in map(str.encode, filter(None, words)):
-        lengths = range(len(word), len(word) + 1) if len(word) < _NO_WORD else range(_NO_WORD, _NO_WORD + 1)
-        found[word[0]] |= np.uint32(sum(1 << length for length in lengths))
-    found[[*_BLANKS.replace(separator.encode(), b"")]] |= _BLANK
+        found[word[0]] |= np.uint32(1 << min(len(word), _NO_WORD))
     return found
 
 
@@ -447,13 +441,7 @@ class _Cells(NamedTuple):
 
         None where there is a quote, a return that ends no line, or a line that is longer than a field may be.
         """
-        returns = b"\r" in piece
-        if (
-            b'"' in piece
-            or b"\0" in piece
-            or (returns and piece.count(b"\r") != piece.count(b"\r\n"))
-            or not _is_text(piece)
-        ):
+        if b'"' in piece or b"\0" in piece or piece.endswith(b"\r") or not _is_text(piece):
             return None
         text = np.frombuffer(piece if piece.endswith(b"\n") else piece + b"\n", np.uint8)
         line_feeds = text == ord("\n")
@@ -463,16 +451,40 @@ class _Cells(NamedTuple):
             return None
         if np.diff(lines, prepend=-1).max() > csv.field_size_limit():
             return None
-        starts = np.concatenate([[0], ends[:-1] + 1])
-        if returns:
-            ends[width - 1 :: width] -= text[lines - 1] == ord("\r")
+        starts = np.zeros_like(ends)
+        np.add(ends[:-1], 1, out=starts[1:])
+        if b"\r" in piece:
+            returned = text[lines - 1] == ord("\r")
+            if np.count_nonzero(text == ord("\r")) != np.count_nonzero(returned):
+                return None
+            ends[width - 1 :: width] -= returned
         return cls(text, starts, ends)
 
-    def end_in_blank(self, separator: str) -> bool:
-        """Whether a blank stands at the end of some cell; before one that is empty stands no blank of it."""
-        blank = np.zeros(256, np.bool_)
-        blank[[*_BLANKS.replace(separator.encode(), b"")]] = True
-        return bool(blank[self.text[self.ends - 1]].any())
+    def hold_words(self, first: NDArray[np.uint8], openings: NDArray[np.uint32]) -> bool:
+        """Whether some cell, by its first byte and its length, may be one of the words with these `_openings`."""
+        cells = np.flatnonzero(openings[first])
+        lengths = np.minimum(self.ends[cells] - self.starts[cells], _NO_WORD).astype(np.uint32)
+        return bool((openings[first[cells]] >> lengths & np.uint32(1)).any())
+
+
+def has_bare_cells(piece: bytes, separator: str) -> bool:
+    r"""Whether lines of ASCII without quotes surely have no blank before or behind a cell.
+
+    >>> has_bare_cells(b"1,dark blue\n2,red\n", ","), has_bare_cells(b"1, blue\n", ",")
+    (True, False)
+    """
+    if not piece.isascii():
+        return False
+    blanks = [blank for blank in _BLANKS.replace(separator.encode(), b"") if blank in piece]
+    if not blanks:
+        return True
+    text = np.frombuffer(b"\n" + piece + b"\n", np.uint8)
+    ends = (ord("\n"), ord("\r"), ord(separator))
+    for blank in blanks:
+        places = np.flatnonzero(text == blank)
+        if any((text[beside] == end).any() for beside in (places - 1, places + 1) for end in ends):
+            return False
+    return True
 
 
 def _is_text(piece: bytes) -> bool:

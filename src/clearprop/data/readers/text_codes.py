@@ -40,49 +40,64 @@ class TextCodes:
         self.asked: tuple[bytes, AskedTexts | None] = (b"", None)
         """The texts that some rows had last, and these as cells."""
         self._room = room or TextRoom()
-        self._type: polars.Enum | None = None
+        self.type: polars.Enum | None = None
         self.different: NDArray[Any] = np.array([None], dtype=object)
 
-    def levels(self, text: polars.Series) -> Levels | None:
-        """The texts by their numbers, those that are new with the next ones; None where there is no room for these."""
+    def levels(self, text: polars.Series, places: polars.Series | None = None) -> Levels | None:
+        """The texts by their numbers, those that are new with the next ones; None where there is no room for these.
+
+        `places` are those of the texts that were known.
+        """
         import polars as pl
 
-        known = self._type
-        coded = text if known is None else text.cast(known, strict=False)
-        if known is None or coded.null_count() > text.null_count():
-            new = text if known is None else text.filter(coded.is_null())
-            if not self._add([level for level in new.unique(maintain_order=True).to_list() if level is not None]):
+        known = self.type
+        if places is None and known is not None:
+            places = text.cast(known, strict=False).to_physical()
+        if places is None or places.null_count() > text.null_count():
+            new = text if places is None else text.filter(places.is_null())
+            grown = self._add([level for level in new.unique(maintain_order=True).to_list() if level is not None])
+            if grown is None:
                 return None
-            assert self._type is not None
-            coded = text.cast(self._type)
-        places = coded.to_physical().cast(pl.UInt32)
+            places = text.cast(grown).to_physical()
         if places.null_count():
-            places = places.fill_null(len(self.texts))
+            places = places.cast(pl.UInt32).fill_null(len(self.texts))
         return Levels(self.different, places.to_numpy(), met=known is None)
 
-    def _add(self, new: list[str]) -> bool:
+    def _add(self, new: list[str]) -> polars.Enum | None:
         """Note new texts, if there is room for them; else forget all."""
         import polars as pl
 
         size = _bytes_of(new)
         if self.closed or size > self._room.left:
             self._room.left += _bytes_of(self.texts)
-            self.texts, self._type, self.closed = [], None, True
-            return False
+            self.texts, self.type, self.closed = [], None, True
+            return None
         self._room.left -= size
         self.texts += new
-        self._type = pl.Enum(self.texts)  # not by pyarrow, which alone is as large as the memory of a streamed table
+        self.type = pl.Enum(self.texts)  # not by pyarrow, which alone is as large as the memory of a streamed table
         self.different = np.array([*self.texts, None], dtype=object)
-        return True
+        return self.type
 
 
 def _bytes_of(texts: list[str]) -> int:
     return sum(map(len, texts)) + _TEXT_BYTES * len(texts)
 
 
-def levels_of(text: polars.Series, known: TextCodes | None, some: int) -> Levels | None:
-    """The texts by those that are different, where these are `known` or few among `some` of them."""
-    found = known.levels(text) if known is not None and known.texts else None
+def known_places(texts: polars.DataFrame, different: Sequence[TextCodes | None]) -> dict[int, polars.Series]:
+    """The numbers of texts in those columns where some are known, null for others: of all columns in one go."""
+    import polars as pl
+
+    found = {
+        f"{i}": pl.col(texts.columns[i]).cast(codes.type, strict=False).to_physical()
+        for i, codes in enumerate(different)
+        if codes is not None and codes.texts and codes.type is not None and texts.dtypes[i] == pl.String
+    }
+    return {int(place.name): place for place in texts.select(**found)} if found else {}
+
+
+def levels_of(text: polars.Series, known: TextCodes | None, places: polars.Series | None, some: int) -> Levels | None:
+    """The texts by those that are different, where these are `known`, with their `places`, or few of `some`."""
+    found = known.levels(text, places) if known is not None and known.texts else None
     if found is not None:
         return found
     if len(text) <= some or text[:some].n_unique() > some // 2:

@@ -310,7 +310,10 @@ class NumberForm:
         """The texts as floats, and whether all are plain, without any mark; None where some text is no number."""
         import polars as pl
 
-        if len(text) > _FEW and self.read(text.head(_FEW)) is None:  # as most columns of words show at once
+        first = text[0] if len(text) else None
+        if first is not None and not _may_be_number(first):  # as most columns of words show at once
+            return None
+        if len(text) > _FEW and self.read(text.head(_FEW)) is None:
             return None
         if self.decimal == ".":
             plain = text.cast(pl.Float64, strict=False)
@@ -322,13 +325,17 @@ class NumberForm:
         if not len(marked):
             return plain, False
         texts = text.gather(marked)
-        if not _NUMERIC.search(texts[0]) or _NOT_NUMERIC.search(texts[0]):
+        if not _may_be_number(texts[0]):
             return None
         for some in (texts.head(_FEW), texts):  # where words begin further down, too
             found = without_marks(some, self.decimal, self.thousands, self.lenient).cast(pl.Float64, strict=False)
             if found.null_count():
                 return None
         return plain.scatter(marked, found), False
+
+
+def _may_be_number(text: str) -> bool:
+    return _NUMERIC.search(text) is not None and _NOT_NUMERIC.search(text) is None
 
 
 _SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩", "TRY": "₺"}

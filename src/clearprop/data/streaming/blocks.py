@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.columns import Column, ColumnKind, Locator, as_category
+from clearprop.data.columns import Column, ColumnKind, Levels, Locator, as_category
 from clearprop.data.readers.csv_file import (
     Cells,
     CsvFile,
@@ -57,6 +57,11 @@ class Values(Protocol):
         ...
 
     @property
+    def levels(self) -> Levels | None:
+        """The different texts, where it is known that these are few."""
+        ...
+
+    @property
     def codes(self) -> tuple[TextCodes, NDArray[np.integer[Any]]] | None:
         """The different texts of the file so far, and the place there of each row; None where it is not known."""
         ...
@@ -95,6 +100,11 @@ class TextValues:
         return self.cells.as_kind(kind, self.spelled)
 
     @property
+    def levels(self) -> Levels | None:
+        """The different texts, where these are few."""
+        return self.cells.levels
+
+    @property
     def codes(self) -> tuple[TextCodes, NDArray[np.integer[Any]]] | None:
         """The different texts of the file so far, and the place there of each row."""
         known, levels = self.cells.different, self.cells.levels
@@ -130,6 +140,10 @@ class TypedValues:
     def as_kind(self, _kind: ColumnKind) -> Column:
         """The column; it has one kind only."""
         return self.column
+
+    @property
+    def levels(self) -> None:
+        """They are not looked for."""
 
     @property
     def codes(self) -> None:

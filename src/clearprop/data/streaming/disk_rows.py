@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,18 +92,25 @@ class DiskRows:
         """What is on disk of every row: x, y, and the weight where rows have one."""
         return (self.x, self.y) if self.weight is None else (self.x, self.y, self.weight)
 
-    def write(self, first: int, numbers: NDArray[np.int64], *arrays: NDArray[Any]) -> None:
-        """Keep rows from `first` on: x, y, and their weights if they have some; `numbers` are theirs in the source."""
-        self.numbers.write(first, numbers)
-        places = self.dealing.places(first, first + len(numbers))
+    def order(self, first: int, last: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+        """The order in which rows number `first` … `last` − 1 of the source are kept, and their places, which rise."""
+        places = self.dealing.places(first, last)
         order = np.argsort(places)
-        places = places[order]
+        return order, places[order]
+
+    def write(
+        self, first: int, numbers: NDArray[np.int64], places: NDArray[np.int64], arrays: Sequence[NDArray[Any]]
+    ) -> None:
+        """Keep rows from `first` on; `numbers` are theirs in the source.
+
+        x, y, and their weights if they have some, are those at the `places` that `order` gives.
+        """
+        self.numbers.write(first, numbers)
         ends = np.flatnonzero(np.diff(places) != 1) + 1
         for scratch, array in zip(self.kept, arrays, strict=True):
-            ordered = array[order]
             for a, b in zip([0, *ends.tolist()], [*ends.tolist(), len(places)], strict=True):
                 if b > a:
-                    scratch.write(int(places[a]), ordered[a:b])
+                    scratch.write(int(places[a]), array[a:b])
 
     def buffers(self) -> tuple[NDArray[Any], ...]:
         """Arrays in which every block has room."""

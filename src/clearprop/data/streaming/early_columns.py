@@ -51,11 +51,13 @@ class _Column:
         if codes is None or places is None:
             assert plain is not None
             return plain.values
-        chosen = places[kept].astype(np.intp)
-        chosen[chosen == len(codes.texts)] = _NONE
-        self.used = np.append(self.used, np.zeros(len(codes.texts) - len(self.used), np.bool_))
-        self.used[chosen[chosen != _NONE]] = True
-        return chosen.astype(np.float64)
+        chosen = places if len(kept) == len(places) else places[kept]
+        counts = np.bincount(chosen, minlength=len(codes.texts) + 1)
+        self.used = np.append(self.used, np.zeros(len(codes.texts) - len(self.used), np.bool_)) | (counts[:-1] > 0)
+        numbers = chosen.astype(np.float64)
+        if counts[-1]:
+            numbers[chosen == len(codes.texts)] = _NONE
+        return numbers
 
 
 class EarlyColumns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -62,15 +62,20 @@ def divide_rows(
             yield random.random_raw(last - first), group[stored.labels(first, last)]
 
     ends = np.stack([tested, tested + held], axis=1)
-    bounds = order_statistics(keys, ends - 1)
+    if len(counts) <= _FEW_CLASSES and _BYTES_OF_KEY * found.rows <= budget.usable // 2:
+        known = [*keys()]
+        bounds = np.stack([_selected(known, k, ends[k] - 1) for k in range(len(counts))])
+        pairs: Iterable[tuple[NDArray[np.uint64], NDArray[np.intp]]] = known
+    else:
+        bounds, pairs = order_statistics(keys, ends - 1), keys()
     parts, first = Scratch(found.rows, (), np.uint8), 0
     sizes = np.zeros((len(counts), 3), np.int64)
-    for random, codes in keys():
+    for random, codes in pairs:
         inside = (random[:, None] <= bounds[codes]) & (ends[codes] > 0)
         part = np.where(inside[:, 0], TEST, np.where(inside[:, 1], VALIDATION, TRAIN)).astype(np.uint8)
         parts.write(first, part)
         first += len(part)
-        np.add.at(sizes, (codes, part), 1)
+        sizes += np.bincount(3 * codes + part, minlength=sizes.size).reshape(sizes.shape)
     total = sizes.sum(axis=0)
     wanted = {"validation": (validation, int(total[VALIDATION])), "test": (test, int(total[TEST]))}
     check_parts(found.source, found.rows, int(total[TRAIN]), wanted)
@@ -78,6 +83,19 @@ def divide_rows(
     by_part = {name: sizes[:, k] for name, k in numbers.items() if total[k]}
     notes = small_classes(names, counts, by_part) if found.task == "classification" else ()
     return Division(parts, (int(total[0]), int(total[1]), int(total[2])), notes)
+
+
+_FEW_CLASSES, _BYTES_OF_KEY = 8, 40
+"""Of so few classes the random numbers are sorted in memory, if there is so much for each row."""
+
+
+def _selected(
+    keys: list[tuple[NDArray[np.uint64], NDArray[np.intp]]], group: int, places: NDArray[np.int64]
+) -> NDArray[np.uint64]:
+    """What `order_statistics` gives for one group: the keys at these places of its sorted ones; any for none."""
+    own = np.concatenate([random[codes == group] for random, codes in keys])
+    places = np.clip(places, 0, len(own) - 1)
+    return np.partition(own, places)[places]
 
 
 _BYTES_OF_TIME, _BYTES_OF_TEXT = 40, 120

@@ -77,9 +77,10 @@ class ColumnStore:
             return np.zeros(last - first, np.intp)
         return self.values(len(self.columns) - 1, first, last).astype(np.intp)
 
-    def column(self, k: int, first: int, last: int) -> Column:
-        """Rows of column number k, as they were read."""
+    def column(self, k: int, first: int, last: int, taken: NDArray[np.intp] | None = None) -> Column:
+        """Rows of column number k, as they were read: of these the ones `taken`, in their order."""
         facts, found, values = self.columns[k], self.found, self.values(k, first, last)
+        values = values if taken is None else values[taken]
         if facts is found.target and found.task == "classification":
             if isinstance(found.classes[0], str):
                 return _column_of_levels(facts, found.classes, values)

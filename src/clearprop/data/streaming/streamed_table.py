@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,12 +179,17 @@ def _present(held: ColumnStore, division: Division, k: int, budget: Budget) -> C
     """
 
     def chunks() -> Iterator[NDArray[np.float64]]:
-        return (values[~np.isnan(values)] for values in _training_values(held, division, k, budget))
+        return map(_there, _training_values(held, division, k, budget))
 
     if _BYTES_MEASURED * held.found.rows > budget.usable // 2:
         return chunks
     together = np.concatenate([*chunks()])
     return lambda: [together]
+
+
+def _there(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    absent = np.isnan(values)
+    return values[~absent] if absent.any() else values
 
 
 def _summary(held: ColumnStore, division: Division, k: int, budget: Budget) -> tuple[Numbers, int]:
@@ -241,14 +247,33 @@ def _write_own(
     for first in range(own.start * step, min(own.stop * step, held.found.rows), step):
         last = min(first + step, held.found.rows)
         held.ranks.beat()
-        x, y = fitted.transform(_table(held, first, last))
         where, numbers = division.parts.get(first, last), held.rows.get(first, last)
+        chosen = [np.flatnonzero(where == part) for part in range(len(parts))]
+        # Columns are put in the order of rows on disk before they are encoded, since features are many more.
+        placed = [
+            (np.arange(0), np.arange(0)) if rows is None else rows.order(start, start + len(those))
+            for rows, start, those in zip(parts, done, chosen, strict=True)
+        ]
+        taken = np.concatenate([those[order] for those, (order, _) in zip(chosen, placed, strict=True)])
+        x, y = _encoded(held, fitted, first, last, taken)
+        end = 0
         for part, rows in enumerate(parts):
-            chosen = where == part
-            if rows is not None and chosen.any():
-                more = () if weights is None else (weights.scaled(part, first, last)[chosen],)
-                rows.write(done[part], numbers[chosen], x[chosen], y[chosen], *more)
-                done[part] += int(chosen.sum())
+            begin, end = end, end + len(chosen[part])
+            if rows is not None and end > begin:
+                more = () if weights is None else (weights.scaled(part, first, last)[taken[begin:end]],)
+                rows.write(done[part], numbers[chosen[part]], placed[part][1], (x[begin:end], y[begin:end], *more))
+                done[part] += end - begin
+
+
+def _encoded(
+    held: ColumnStore, fitted: Preprocessing, first: int, last: int, taken: NDArray[np.intp]
+) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """The rows `taken` of these, encoded.  Raises DataError for the first in the file that cannot be."""
+    try:
+        return fitted.transform(_table(held, first, last, taken))
+    except DataError:
+        fitted.transform(_table(held, first, last, np.arange(last - first)))
+        raise
 
 
 def _rows_before(division: Division, end: int, step: int) -> list[int]:
@@ -260,10 +285,10 @@ def _rows_before(division: Division, end: int, step: int) -> list[int]:
     return found
 
 
-def _table(held: ColumnStore, first: int, last: int) -> Table:
-    """Rows as a table in memory."""
+def _table(held: ColumnStore, first: int, last: int, taken: NDArray[np.intp]) -> Table:
+    """The rows `taken` of these as a table in memory."""
     found = held.found
-    columns = [held.column(k, first, last) for k in range(len(held.columns))]
+    columns = [held.column(k, first, last, taken) for k in range(len(held.columns))]
     return Table(
         source=found.source,
         features=tuple(columns[:-1]),
@@ -273,7 +298,7 @@ def _table(held: ColumnStore, first: int, last: int) -> Table:
         task_note="",
         notes=(),
         dropped=found.dropped,
-        rows=np.arange(first, last),
+        rows=first + taken,
         place=_row_locator(found.source, bool(found.lost)),
     )
 
