@@ -9,8 +9,9 @@ import polars
 import pytest
 
 import clearprop as cl
+from clearprop.data import parts
 from clearprop.data.readers import sources
-from clearprop.data.streaming import memory
+from clearprop.data.streaming import disk_rows, memory
 from clearprop.data.streaming.disk_rows import Dealing, DiskRows
 from clearprop.data.streaming.streamed_table import stream_table
 from clearprop.data.summaries import order_statistics, summarise
@@ -74,10 +75,26 @@ def test_rows_without_a_target_and_blank_lines(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("\ufeffv,kind\n" + "\n".join(lines) + "\n", encoding="utf-8")
     known, found = from_source(path, None, "auto", 0.2, 0.1, 0), stream(path, val=0.2, test=0.1)
-    whole = [note for note in known.told["notes"] if "stand in the training part" not in note]  # asks for all rows
+    whole = [note for note in known.told["notes"] if "stand in the training part" not in note]  # told later
     assert found.notes[:-1] == tuple(whole)
     assert "2 blank lines skipped" in found.notes
     np.testing.assert_array_equal(arrays(found.train)[0], known.train[0])
+
+
+@pytest.mark.parametrize("size", [3 * SMALL, 10**9], ids=["blocks", "one block"])
+def test_rows_in_two_parts_are_told(tmp_path, monkeypatch, size):
+    """The first rows of each part in the order of the file are looked at, wherever they lie on disk."""
+    monkeypatch.setattr(parts, "MOST_ROWS", 1500)
+    monkeypatch.setattr(disk_rows, "_ROWS_AT_ONCE", 400)
+    path = tmp_path / "t.csv"
+    cells = [f"{i % 800 * 1.5 if i % 3 else i},{i % 800 % 5},{'ab'[i % 800 % 2]}" for i in range(6000)]
+    path.write_text("\n".join(["v,w,kind", *cells, ""]))
+    known = from_source(str(path), None, "auto", 0.3, 0.3, 0).told["notes"]
+    monkeypatch.setattr(cl.data.training_data, "needs_streaming", lambda *_: True)
+    found = from_source(str(path), None, "auto", 0.3, 0.3, 0, memory=size)
+    assert (found.train.blocks > 1) == (size < 10**9)
+    shared = [note for note in known if "stand in the training part" in note]
+    assert len(shared) == 2 and [note for note in found.told["notes"] if "stand in" in note] == shared
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

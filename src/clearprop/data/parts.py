@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -150,8 +150,10 @@ def digest(parts: Sequence[Part], further: Sequence[NDArray[Any]] = ()) -> str:
 
 
 # ------------------------------------------------------------------------------- what is told and not acted on
-def suspicions(columns: Sequence[str], train: Pair, others: dict[str, Pair]) -> list[str]:
+def suspicions(columns: Sequence[str], train: Pair, others: Mapping[str, Part], whole: Part | None = None) -> list[str]:
     """Sentences about features of the training part, `columns` says of which column each is, and about shared rows.
+
+    Where it is on disk `train` are some of its rows, and `whole` is all of it.
 
     >>> y = np.arange(40.0)[:, None]
     >>> suspicions(["a"], (y.astype(np.float32), y), {})
@@ -161,7 +163,7 @@ def suspicions(columns: Sequence[str], train: Pair, others: dict[str, Pair]) -> 
     if len(x) < LEAST_ROWS:
         return []
     groups = features_of(columns)
-    return [*_doubles(groups, x), *_tell_tales(groups, x, y), *_shared_rows((x, y), others)]
+    return [*_doubles(groups, x), *_tell_tales(groups, x, y), *_shared_rows(whole or train, others)]
 
 
 def features_of(columns: Sequence[str]) -> dict[str, list[int]]:
@@ -231,20 +233,23 @@ def _separates(x: NDArray[np.float32], labels: NDArray[np.generic]) -> bool:
     return len(values) * 5 <= len(x) and pairs.shape[1] == len(values)
 
 
-def _shared_rows(train: Pair, others: dict[str, Pair]) -> list[str]:
+def _shared_rows(train: Part, others: Mapping[str, Part]) -> list[str]:
     """How many rows of other parts stand in the training part, too."""
-    known = set(_row_bytes(train))
+    known = set(_row_digests(train)) if others else set()
     notes = []
-    for part, (x, y) in others.items():
-        shared = sum(row in known for row in _row_bytes((x[:MOST_ROWS], y[:MOST_ROWS])))
-        if shared > max(1, _SHARED * min(len(x), MOST_ROWS)):
-            notes.append(f"{quantity(shared, 'row')} of the {part} part stand in the training part, too")
+    for name, part in others.items():
+        shared = sum(row in known for row in _row_digests(part))
+        if shared > max(1, _SHARED * min(rows_in(part), MOST_ROWS)):
+            notes.append(f"{quantity(shared, 'row')} of the {name} part stand in the training part, too")
     return notes
 
 
-def _row_bytes(pair: Pair) -> Iterator[bytes]:
-    x, y = pair
-    return (row.tobytes() + label.tobytes() for row, label in zip(np.ascontiguousarray(x), y, strict=True))
+def _row_digests(part: Part) -> Iterator[bytes]:
+    """The first rows of a part, in the order of the source, each by 16 bytes: rows of many features take more."""
+    pieces = [(part[0][:MOST_ROWS], part[1][:MOST_ROWS])] if isinstance(part, tuple) else part.first_rows(MOST_ROWS)
+    for x, y in pieces:
+        for row, label in zip(np.ascontiguousarray(x), y, strict=True):
+            yield hashlib.blake2b(row.tobytes() + label.tobytes(), digest_size=16).digest()
 
 
 @dataclass(frozen=True, eq=False)

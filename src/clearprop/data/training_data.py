@@ -376,12 +376,12 @@ def from_source(
         _require_single(member, str(source))
         shares = (validation, test)
         found = stream_table(Path(source), str(source), target, task, *shares, seed, memory, watch, reading, ranks)
+        others = {name: part for name, part in zip(PARTS[1:], (found.validation, found.test), strict=True) if part}
         x, y, *_ = found.train.read(0, *found.train.buffers())
-        doubts = suspicions(found.preprocessing.feature_columns, (x, y), {})
+        doubts = suspicions(found.preprocessing.feature_columns, (x, y), others, found.train)
         doubts += [*class_doubts(found.preprocessing.class_names), *encoding_doubts(found.preprocessing.columns)]
-        told = _inferred_record(found.preprocessing, (*found.notes, *doubts))
-        on_disk = {"training": found.train, "validation": found.validation, "test": found.test}
-        rows = {name: SourceRows(part.numbers, found.source) for name, part in on_disk.items() if part is not None}
+        told, parts = _inferred_record(found.preprocessing, (*found.notes, *doubts)), {"training": found.train} | others
+        rows = {name: SourceRows(part.numbers, found.source) for name, part in parts.items()}
         return Prepared(found.train, found.validation, found.test, found.preprocessing, found.source, told, rows)
     return _from_frame(source, validation, test, seed, target, task, reading, member)
 

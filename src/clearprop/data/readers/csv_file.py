@@ -410,8 +410,7 @@ class Cells:
         """Whether every value is `true` or `false`."""
         if self._few is not None:
             return self._few.cells.is_booleans()
-        first = self.text[0]
-        if first is not None and first.lower() not in ("true", "false"):
+        if (self.text[0] or "true").lower() not in ("true", "false"):
             return False
         truths = self.text.str.to_lowercase().is_in(["true", "false"]).sum()
         return bool(truths == len(self.text) - self.text.null_count())
@@ -453,8 +452,7 @@ class Cells:
 
     @cached_property
     def _objects(self) -> NDArray[Any]:
-        texts: NDArray[Any] = self.text.to_numpy()
-        return texts
+        return np.asarray(self.text.to_numpy())
 
     @cached_property
     def known(self) -> Levels | TextBytes | None:

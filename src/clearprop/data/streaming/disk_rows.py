@@ -106,11 +106,11 @@ class DiskRows:
         x, y, and their weights if they have some, are those at the `places` that `order` gives.
         """
         self.numbers.write(first, numbers)
-        ends = np.flatnonzero(np.diff(places) != 1) + 1
         for scratch, array in zip(self.kept, arrays, strict=True):
-            for a, b in zip([0, *ends.tolist()], [*ends.tolist(), len(places)], strict=True):
-                if b > a:
-                    scratch.write(int(places[a]), array[a:b])
+            done = 0
+            for a, b in _runs(places):
+                scratch.write(a, array[done : done + b - a])
+                done += b - a
 
     def buffers(self) -> tuple[NDArray[Any], ...]:
         """Arrays in which every block has room."""
@@ -128,6 +128,15 @@ class DiskRows:
         """Row number `number` of the source's order, as arrays of one row."""
         place = int(self.dealing.places(number, number + 1)[0])
         return self.x.get(place, place + 1), self.y.get(place, place + 1)
+
+    def first_rows(self, number: int) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
+        """At most so many rows, the first ones of the source in its order, some at a time."""
+        step = min(int(self.sizes.max()), _ROWS_AT_ONCE)
+        for first in range(0, min(number, len(self)), step):
+            order, places = self.order(first, min(first + step, number, len(self)))
+            back = np.argsort(order)
+            x, y = (np.concatenate([scratch.get(a, b) for a, b in _runs(places)])[back] for scratch in self.kept[:2])
+            yield x, y
 
     def pairs(self) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
         """The blocks in their order.  A pair is good until the next one is asked for: they share their memory."""
@@ -160,3 +169,17 @@ class DiskRows:
             self.x.read(place, x[i : i + 1])
             self.y.read(place, y[i : i + 1])
         return x, y
+
+
+_ROWS_AT_ONCE = 4096
+
+
+def _runs(places: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Places that rise, as stretches of which each follows the one before it.
+
+    >>> _runs(np.array([3, 4, 5, 9]))
+    [(3, 6), (9, 10)]
+    """
+    breaks = np.flatnonzero(np.diff(places) != 1)
+    starts, ends = places[[0, *breaks + 1]] if len(places) else places, places[[*breaks, -1]] if len(places) else places
+    return list(zip(starts.tolist(), (ends + 1).tolist(), strict=True))

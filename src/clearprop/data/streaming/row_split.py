@@ -64,7 +64,7 @@ def divide_rows(
     ends = np.stack([tested, tested + held], axis=1)
     if len(counts) <= _FEW_CLASSES and _BYTES_OF_KEY * found.rows <= budget.usable // 2:
         known = [*keys()]
-        bounds = np.stack([_selected(known, k, ends[k] - 1) for k in range(len(counts))])
+        bounds = np.stack([_keys_at(known, k, ends[k] - 1) for k in range(len(counts))])
         pairs: Iterable[tuple[NDArray[np.uint64], NDArray[np.intp]]] = known
     else:
         bounds, pairs = order_statistics(keys, ends - 1), keys()
@@ -89,7 +89,7 @@ _FEW_CLASSES, _BYTES_OF_KEY = 8, 40
 """Of so few classes the random numbers are sorted in memory, if there is so much for each row."""
 
 
-def _selected(
+def _keys_at(
     keys: list[tuple[NDArray[np.uint64], NDArray[np.intp]]], group: int, places: NDArray[np.int64]
 ) -> NDArray[np.uint64]:
     """What `order_statistics` gives for one group: the keys at these places of its sorted ones; any for none."""

@@ -255,7 +255,7 @@ def _write_own(
             for rows, start, those in zip(parts, done, chosen, strict=True)
         ]
         taken = np.concatenate([those[order] for those, (order, _) in zip(chosen, placed, strict=True)])
-        x, y = _encoded(held, fitted, first, last, taken)
+        x, y = _encode_rows(held, fitted, first, last, taken)
         end = 0
         for part, rows in enumerate(parts):
             begin, end = end, end + len(chosen[part])
@@ -265,7 +265,7 @@ def _write_own(
                 done[part] += end - begin
 
 
-def _encoded(
+def _encode_rows(
     held: ColumnStore, fitted: Preprocessing, first: int, last: int, taken: NDArray[np.intp]
 ) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """The rows `taken` of these, encoded.  Raises DataError for the first in the file that cannot be."""
