@@ -397,7 +397,7 @@ _TIGHT = re.compile(r"\d{4}[MQqWHhSs年]|\d{1,2}[A-Za-z]{3}\d{4}|KW|CW")
 """Dates without any sign between their parts, as they begin."""
 
 
-def may_be_times(texts: NDArray[Any]) -> bool:
+def may_be_times(texts: Iterable[Any]) -> bool:
     """A quick look at the first text that is there: most columns need no other to be known as no times."""
     first = next((text for text in texts if text is not None), "")
     if len(first) > LONGEST_TIME or not any(c.isdigit() for c in first):

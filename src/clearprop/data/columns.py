@@ -53,8 +53,7 @@ class Levels:
     @cached_property
     def texts(self) -> NDArray[Any]:
         """The texts as objects; equal ones are one object."""
-        found: NDArray[Any] = self.different[self.places]
-        return found
+        return np.asarray(self.different[self.places])
 
     @cached_property
     def counts(self) -> NDArray[np.intp]:
@@ -69,14 +68,12 @@ class Levels:
     @property
     def there(self) -> list[str]:
         """The different texts that some row has."""
-        found: list[str] = self.different[:-1][self.counts[:-1] > 0].tolist()
-        return found
+        return list(self.different[:-1][self.counts[:-1] > 0])
 
     @property
     def occurrences(self) -> Counter[Any]:
         """How many rows have each text, None for those without any."""
-        pairs = zip(self.different.tolist(), self.counts.tolist(), strict=True)
-        return Counter({text: number for text, number in pairs if number})
+        return Counter({t: n for t, n in zip(self.different.tolist(), self.counts.tolist(), strict=True) if n})
 
     def in_order(self) -> Levels:
         """The same with the different texts that are there, in the order in which rows have them first."""
@@ -93,14 +90,19 @@ class Levels:
 
 @dataclass(frozen=True, eq=False)
 class TextBytes:
-    """Texts `(rows,)` that are all there, in ASCII and of one length; `table` has their bytes, `(rows, bytes)`."""
+    """Texts `(rows,)`, made when asked for, that are all there, in ASCII and of one length; `table` has their bytes."""
 
-    texts: NDArray[Any]
+    make: Callable[[], NDArray[Any]]
     table: NDArray[np.uint8]
+
+    @cached_property
+    def texts(self) -> NDArray[Any]:
+        """The texts as objects."""
+        return self.make()
 
     def take(self, rows: RowNumbers | NDArray[np.bool_]) -> TextBytes:
         """The chosen rows, in the order asked for."""
-        return TextBytes(self.texts[rows], self.table[rows])
+        return TextBytes(lambda: self.texts[rows], self.table[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,15 +148,12 @@ class Column:
     @property
     def missing(self) -> NDArray[np.bool_]:
         """Where no value is, `(rows,)`."""
-        absent: NDArray[np.bool_]
         known = self.coded
         if self.kind == "category" and known is not None:
-            absent = known.missing if isinstance(known, Levels) else np.zeros(len(self.values), dtype=bool)
-        elif self.kind == "category":
-            absent = np.equal(self.values.astype(object, copy=False), None)  # type: ignore[call-overload]  # objects have it
-        else:
-            absent = np.isnan(self.values)
-        return absent
+            return known.missing if isinstance(known, Levels) else np.zeros(len(self.values), dtype=bool)
+        if self.kind == "category":
+            return np.asarray(np.equal(self.values.astype(object, copy=False), None))  # type: ignore[call-overload]  # objects have it
+        return np.asarray(np.isnan(self.values))
 
     @property
     def present(self) -> NDArray[Any]:

@@ -97,6 +97,12 @@ def show_numbers(texts: Sequence[str], table: NDArray[np.uint8] | None = None) -
     return found
 
 
+def may_show_numbers(table: NDArray[np.uint8]) -> bool:
+    """Whether some of the texts with these bytes may be numbers, by their forms: see `show_numbers`."""
+    forms = (form for form, _, _ in forms_in(table))
+    return any(is_number(form) or _ANY_DIGITS.fullmatch(form) for form in forms)
+
+
 def row_of_text(texts: NDArray[Any], rows: NDArray[np.intp]) -> int | None:
     """The first of these rows that holds a text which is no number; None if none does.
 

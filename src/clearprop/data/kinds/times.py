@@ -87,7 +87,9 @@ class ColumnTimes:
 
 
 def read_times(
-    texts: Sequence[str | None] | NDArray[Any] | Column, asked: bool = False, orders: Sequence[str] = ORDERS
+    texts: Sequence[str | None] | NDArray[Any] | Column | TextBytes,
+    asked: bool = False,
+    orders: Sequence[str] = ORDERS,
 ) -> ColumnTimes:
     """Texts as times in UTC, where they name a zone; those of day without a date are those of 1970-01-01.
 
@@ -98,8 +100,8 @@ def read_times(
     [86400.0, 108000.0, nan]
     """
     # In the order of cost: what is known of the texts, then a look whether few are different, then each by its form.
-    known = texts.coded if isinstance(texts, Column) else None
-    values = np.asarray(as_category(texts).values if isinstance(texts, Column) else texts, dtype=object)
+    known = texts.coded if isinstance(texts, Column) else texts if isinstance(texts, TextBytes) else None
+    values = known.table if isinstance(known, TextBytes) else _objects(texts)
     if isinstance(known, Levels):
         return _read_levels(known.in_order(), asked, orders)
     if known is None and len(values) > _SOME and len(set(values[:_SOME].tolist())) < _SOME // 4:
@@ -123,6 +125,10 @@ def read_times(
                 reading.add(FormTexts(form, table), rows[chosen], table)
         reading.texts += len(rows)
     return ColumnTimes(reading.seconds, reading.evidence(), reading.zoned)
+
+
+def _objects(texts: Any) -> NDArray[Any]:
+    return np.asarray(as_category(texts).values if isinstance(texts, Column) else texts, dtype=object)
 
 
 def _read_levels(levels: Levels, asked: bool, orders: Sequence[str]) -> ColumnTimes:

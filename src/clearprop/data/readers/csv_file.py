@@ -480,13 +480,12 @@ class Cells:
         return Cells(self.name, text, self.form, codes)
 
     def _bytes(self) -> TextBytes | None:
-        sizes = self.text.str.len_bytes()
-        size = sizes[0]
+        size = (sizes := self.text.str.len_bytes())[0]
         if self.text.null_count() or not 0 < size <= LONGEST_TIME or sizes.n_unique() > 1:
             return None
         table = np.frombuffer(self.text.str.join("").item().encode(), np.uint8).reshape(-1, size)
         bare = table.max() < 128 and table[:, [0, -1]].min() > ord(" ")
-        return TextBytes(self._objects, table) if bare else None
+        return TextBytes(lambda: self._objects, table) if bare else None
 
 
 _SOME = 4096

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.columns import Column, ColumnKind, Levels, Locator, as_category
+from clearprop.data.columns import Column, ColumnKind, Levels, Locator, TextBytes, as_category
 from clearprop.data.readers.csv_file import (
     Cells,
     CsvFile,
@@ -62,6 +62,11 @@ class Values(Protocol):
         ...
 
     @property
+    def text_bytes(self) -> TextBytes | None:
+        """The bytes of the texts, where all are there and have as many."""
+        ...
+
+    @property
     def codes(self) -> tuple[TextCodes, NDArray[np.integer[Any]]] | None:
         """The different texts of the file so far, and the place there of each row; None where it is not known."""
         ...
@@ -105,6 +110,12 @@ class TextValues:
         return self.cells.levels
 
     @property
+    def text_bytes(self) -> TextBytes | None:
+        """The bytes of the texts, where all are there and have as many."""
+        known = None if self.cells.text.dtype.is_float() else self.cells.known
+        return known if isinstance(known, TextBytes) else None
+
+    @property
     def codes(self) -> tuple[TextCodes, NDArray[np.integer[Any]]] | None:
         """The different texts of the file so far, and the place there of each row."""
         known, levels = self.cells.different, self.cells.levels
@@ -143,6 +154,10 @@ class TypedValues:
 
     @property
     def levels(self) -> None:
+        """They are not looked for."""
+
+    @property
+    def text_bytes(self) -> None:
         """They are not looked for."""
 
     @property

@@ -44,6 +44,7 @@ from clearprop.data.slips import (
     comma_decimals,
     is_gap,
     is_mixed,
+    may_show_numbers,
     mixed_column,
     mixed_times,
     require_one_unit,
@@ -132,7 +133,7 @@ class ColumnScan:
         self.time = self.time and values.kind == "time"
         self.zoned = values.as_kind("time").zoned if self.time else None
         missing = values.missing
-        present = int((~missing[kept]).sum())
+        present = len(kept) - int(np.count_nonzero(missing[kept])) if missing.any() else len(kept)
 
         def rows(column: Column) -> Column:
             return column if len(kept) == len(missing) else column.take(kept)
@@ -150,7 +151,9 @@ class ColumnScan:
             self._add_numbers(column, before, where)
             plain = PlainValues("number", column.values) if self.kind == "number" else None
         if self._may_be_times(here, present):
-            plain = self._add_times(rows(texts_in(values)), where)
+            known = values.text_bytes
+            given = texts_in(values) if known is None else known
+            plain = self._add_times(given if len(kept) == len(missing) else given.take(kept), where)
         if len(kept) and values.fits("category"):
             if here and not self.as_text:
                 self.numbers += present
@@ -165,12 +168,14 @@ class ColumnScan:
         values, self.marks = column.values, self.marks | column.marks
         self.start = float(values[0]) if self.start is None else self.start
         self.counting = self.counting and counts_rows(values, before, self.start)
-        present = values[~np.isnan(values)]
+        absent = np.isnan(values)
+        present = values[~absent] if absent.any() else values
         if not len(present):
             return
-        self.low, self.high = min(self.low, float(present.min())), max(self.high, float(present.max()))
-        infinite = np.flatnonzero(np.isinf(values))
-        if len(infinite):
+        low, high = float(present.min()), float(present.max())
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        if np.isinf((low, high)).any():
+            infinite = np.flatnonzero(np.isinf(values))
             row = int(infinite[0])
             first, number, place = self.infinite or (float(values[row]), 0, where(row))
             self.infinite = (first, number + len(infinite), place)
@@ -190,11 +195,19 @@ class ColumnScan:
             return self.asked in TIMES or not self.asked
         return is_mixed(self.evidence.fits, self.evidence.texts - self.evidence.fits)
 
-    def _add_times(self, column: Column, where: Callable[[int], str]) -> PlainValues | None:
+    def _add_times(self, given: Column | TextBytes, where: Callable[[int], str]) -> PlainValues | None:
         """Take note of texts as times; gives them where they are such, and the same in each order of day and month."""
-        asked, texts = self.asked in TIMES, column.values
-        times = read_times(column if asked or may_be_times(texts) else (), asked)
+        asked = self.asked in TIMES
+        if isinstance(given, TextBytes):
+            times = read_times(given if asked or may_be_times([given.table[0].tobytes().decode()]) else (), asked)
+        else:
+            times = read_times(given if asked or may_be_times(given.values) else (), asked)
         found = times.evidence
+        new_clock = found.texts > 0 and len({found.zones > 0, found.zones == found.texts} - self.clocks.keys()) > 0
+        if found.times and not asked and not new_clock:  # texts are made where one must be shown
+            self.evidence = found if self.evidence is None else self.evidence | found
+            return None if found.ordered else PlainValues("time", times.seconds[ORDERS[-1]])
+        texts = given.texts if isinstance(given, TextBytes) else given.values
         if self.no_time is None and found.fits < found.texts:
             row = int(np.argmax(~times.fits & (texts != None)))  # noqa: E711 - each text
             self.no_time = (texts[row], where(row))
@@ -214,13 +227,13 @@ class ColumnScan:
 
     def _add_category(self, values: Values, kept: NDArray[np.intp], where: Callable[[int], str]) -> None:
         levels = values.levels
+        known = values.text_bytes if self._is_time() else None
+        if known is not None:
+            self._pass_over(known if len(kept) == len(known.table) else known.take(kept), where)
+            return
         if levels is None:
             column = values.as_kind("category")
-            column = column if len(kept) == len(column.values) else column.take(kept)
-            if self._is_time() and isinstance(column.coded, TextBytes):
-                self._pass_over(column.coded, where)
-                return
-            levels = column.levels
+            levels = (column if len(kept) == len(column.values) else column.take(kept)).levels
         elif len(kept) < len(levels.places):
             levels = levels.take(kept)
         self._add_texts(levels, where)
@@ -271,7 +284,9 @@ class ColumnScan:
 
     def _pass_over(self, known: TextBytes, where: Callable[[int], str]) -> None:
         """Note of texts that are times, and nearly all different, how many are numbers, and the first that is none."""
-        shown = show_numbers(known.texts.tolist(), known.table)
+        shown = np.zeros(len(known.table), dtype=bool)
+        if may_show_numbers(known.table):
+            shown = show_numbers(known.texts.tolist(), known.table)
         self.passed_over = True
         self.numbers += int(shown.sum())
         self.slips += int((~shown).sum())
