@@ -98,7 +98,8 @@ def test_threads_take_batches_from_one_feed_on_disk():
     """Its blocks share one piece of memory, which a thread must not lose before it has copied its batch."""
     x = np.random.default_rng(0).standard_normal((40_000, 8)).astype(np.float32)
     rows = DiskRows(Dealing(len(x), 8, seed=0, shuffled=True), 8, (), np.float32)
-    rows.write(0, np.arange(len(x)), x, x.sum(1))
+    order, held = rows.order(0, len(x))
+    rows.write(0, np.arange(len(x)), held, (x[order], x[order].sum(1)))
     feed = BlockFeed(rows, 100, True, np.zeros(2, np.uint32))
     places = [(epoch, number) for epoch in range(2) for number in range(0, feed.count, 60)]
 
