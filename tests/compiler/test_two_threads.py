@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import clearprop as cl
-from clearprop.compiler import binding
+from clearprop.compiler import binding, pool_asleep
 from clearprop.compiler.epoch_loop import NativeLoop
-from clearprop.compiler.native import instruction_driver
-from clearprop.compiler.thread_turns import AGAIN, ALONE, LONGEST, SLOWER, TIMES, Turns
+from clearprop.compiler.native import blas, instruction_driver
+from clearprop.compiler.thread_turns import AGAIN, ALONE, LONGEST, PATIENCE, SLOWER, TIMES, Turns
 
 X = np.random.default_rng(0).normal(size=(64, 48))
 STEP = ALONE / 8
@@ -127,6 +127,32 @@ def test_training_has_the_same_bits_on_one_thread_and_on_several(sizes, rows):
     assert len(digests) == 1
 
 
+def test_numpys_pool_sleeps_until_the_last_block_ends():
+    before = blas.get_threads()
+    blas.set_threads(2)
+    try:
+        inside, going = threading.Event(), threading.Event()
+
+        def other():
+            with pool_asleep():
+                inside.set()
+                going.wait(10)
+
+        thread = threading.Thread(target=other)
+        with pool_asleep(), pool_asleep():
+            thread.start()
+            assert inside.wait(10) and blas.get_threads() == 1
+        assert blas.get_threads() == 1
+        going.set()
+        thread.join()
+        assert blas.get_threads() == 2
+        with pool_asleep():
+            blas.set_threads(3)
+        assert blas.get_threads() == 3  # what was set meanwhile stays
+    finally:
+        blas.set_threads(before)
+
+
 class Machine:
     """A clock, and how long a step takes side by side and in turns while other programs run, or do not."""
 
@@ -167,6 +193,21 @@ def test_on_a_busy_machine_they_take_turns_until_it_is_idle_again(call):
     machine.busy = False
     machine.run(int(2 * AGAIN / 0.002))
     assert machine.run(10_000) > 0.99
+
+
+@pytest.mark.parametrize("absent, alone", [(PATIENCE / 2, 0.01), (1000.0, 0.8)])
+def test_steps_for_which_the_second_thread_does_not_come_decide_nothing_at_first(absent, alone):
+    """Half of the patience away, and it is waited for; always, and now and then."""
+    time, count = [0.0], {True: 0, False: 0}
+    turns = Turns(lambda: time[0])
+    while time[0] < 20.0:
+        way, steps = turns.next(64)
+        there = time[0] >= absent
+        seconds = steps * (0.001 if way and there else 0.002)
+        time[0] += seconds
+        turns.note(way, steps, seconds, there)
+        count[way] += steps
+    assert (count[False] > alone * sum(count.values())) == (absent > 20.0)
 
 
 def test_after_a_late_share_steps_run_alone_for_twice_as_long_each_time():

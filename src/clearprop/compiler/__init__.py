@@ -19,6 +19,7 @@ from clearprop.compiler.lowering import lower as lower
 from clearprop.compiler.numpy_source import NumpySource as NumpySource
 from clearprop.compiler.row_products import row_products as row_products
 from clearprop.compiler.threads import get_threads as get_threads
+from clearprop.compiler.threads import pool_asleep as pool_asleep
 from clearprop.compiler.threads import set_threads as set_threads
 from clearprop.compiler.threads import thread_count as thread_count
 from clearprop.compiler.threads import threads_asked as threads_asked

@@ -275,14 +275,14 @@ class Executable:
         while start < stop:
             together, steps = self.turns.next(stop - start) if several else (False, stop - start)
             began = time.perf_counter()
-            reached, joined, late = self._run_shares(start, start + steps, together)
+            reached, joined, there, late = self._run_shares(start, start + steps, together)
             if late:
                 self.turns.note_late()
             elif joined == together:
-                self.turns.note(together, reached - start, time.perf_counter() - began)
+                self.turns.note(together, reached - start, time.perf_counter() - began, there)
             start = reached
 
-    def _run_shares(self, start: int, stop: int, together: bool) -> tuple[int, bool, bool]:
+    def _run_shares(self, start: int, stop: int, together: bool) -> tuple[int, bool, bool, bool]:
         for table in self.tables:
             table.call[:2] = start, stop
         mine, theirs = (table.call for table in self.tables)

@@ -4,6 +4,8 @@ The second thread pays while it has a processor of its own.  Where other program
 middle of a share, and the first waits.  So the same shares can also be run one after the other by one thread, with the
 same bits.  At the first steps, and now and then after, both ways are timed; and after a share that came late the first
 thread goes on alone, each time for twice as long, so that trials on a busy machine cost a few hundredths of the time.
+Steps for which the second thread did not come are no trial of it: the first did both shares, in the time of both.  So
+it is after a product of NumPy's, whose threads look for more work on that processor for up to a tenth of a second.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ GAIN = 0.95
 """Of the time in turns: a second thread that saves less than a twentieth is left to others."""
 ALONE, LONGEST = 0.0125, 3.2
 """Seconds alone after the first share that came late, and at most: what others leave behind is soon over."""
+PATIENCE = 0.2
+"""Seconds of steps for which the second thread does not come, after which they are left to the first for a while."""
 SLOWER, TIMES = 1.5, 3
 """Windows that ran side by side so much slower than ever, so often in a row, call for a trial."""
 
@@ -35,6 +39,7 @@ class Turns:
         self.tried = -math.inf
         self.rest, self.pause, self.late_at = -math.inf, ALONE, -math.inf  # alone until then; how long the next time
         self.steps, self.seconds = 0, 0.0  # of the window that is open
+        self.waited = 0.0  # seconds of steps in a row for which the second thread did not come
         self._begin()
 
     def _begin(self) -> None:
@@ -66,8 +71,12 @@ class Turns:
         self.rest, self.late_at = time + self.pause, time + self.pause
         self.steps, self.seconds = 0, 0.0
 
-    def note(self, way: bool, steps: int, seconds: float) -> None:
-        """Take in how long steps took."""
+    def note(self, way: bool, steps: int, seconds: float, there: bool = True) -> None:
+        """Take in how long steps took, and whether the second thread was there for them, if they ran side by side."""
+        if way and not there:
+            self._waited_for(seconds)
+            return
+        self.waited = 0.0 if way else self.waited
         self.steps, self.seconds = self.steps + steps, self.seconds + seconds
         if self.seconds < WINDOW:
             return
@@ -82,6 +91,11 @@ class Turns:
             self._tried(self.trials.pop(0), pace)
         elif self.clock() - self.tried > AGAIN and (self.slow >= TIMES or not self.together):
             self._begin()
+
+    def _waited_for(self, seconds: float) -> None:
+        self.steps, self.seconds, self.waited = 0, 0.0, self.waited + seconds
+        if self.waited >= PATIENCE:
+            self.together, self.trials, self.tried, self.waited = False, [], self.clock(), 0.0
 
     def _tried(self, way: bool, pace: float) -> None:
         self.found[way] = min(self.found[way], pace)

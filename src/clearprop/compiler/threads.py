@@ -12,8 +12,12 @@ from typing import Any
 
 from clearprop.compiler.native import blas
 from clearprop.errors import ArgumentError, checked_call, user_line
+from clearprop.program.processes import process_lock
 
 _chosen: list[int] = []
+_inside: list[int] = []
+"""How many threads NumPy's pool had, and a 0 for each block that lets it sleep."""
+_pool = process_lock()
 
 
 @checked_call
@@ -81,6 +85,33 @@ def threads_meanwhile(n: int) -> Iterator[None]:
     finally:
         _chosen[:] = before
         set_pools(get_threads())
+
+
+@contextmanager
+def pool_asleep() -> Iterator[None]:
+    """Until the block ends, NumPy's products stay on the thread of their caller.
+
+    A thread of OpenBLAS's pool looks for more work for up to a tenth of a second after each product, on the processor
+    that the second thread of a native loop wants.  Blocks may lie within each other, and beside each other in threads.
+
+    >>> with pool_asleep():
+    ...     blas.get_threads()
+    1
+    """
+    with _pool:
+        if not _inside:
+            _inside.append(blas.get_threads())
+            blas.set_threads(1)
+        _inside.append(0)
+    try:
+        yield
+    finally:
+        with _pool:
+            _inside.pop()
+            if len(_inside) == 1:
+                before = _inside.pop()
+                if blas.get_threads() == 1:  # else somebody has set another number meanwhile
+                    blas.set_threads(before)
 
 
 def thread_count(given: Any, where: str) -> int:

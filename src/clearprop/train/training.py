@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from clearprop import nn
+from clearprop.compiler import pool_asleep
 from clearprop.data.parts import sample_rows
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import sample_weights
@@ -20,6 +22,7 @@ from clearprop.files.presence import require_free
 from clearprop.files.tree_arrays import to_bytes
 from clearprop.nn.losses import loss_task
 from clearprop.optim.hyperparameters import in_full
+from clearprop.program.values import raw
 from clearprop.runs.checkpoints import Standing, checkpoint_files, checkpoint_steps, load_checkpoint
 from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, Events
@@ -42,6 +45,8 @@ from clearprop.train.thresholds import AUTO, DECIDED, at_choice, choice_of, deci
 from clearprop.train.training_loop import Callback, Decide, Loop, Plan, decide_alone
 from clearprop.train.workings import Workings
 
+_DIVIDED = 1 << 18
+"""Multiply-adds of a product from which on OpenBLAS divides it among threads."""
 _FREE = ("epochs", "patience", "min_delta", "source", "columns")
 """Settings that may differ where a run is resumed, and where the data came from and what their columns are called."""
 _JOINED = "a last batch of one row joins the one before it: the network takes statistics of its batches"
@@ -58,7 +63,8 @@ def train(job: Job) -> Run:
     least = decide(lambda: _least_rows_before(job))
     if least is not None:
         job = replace(job, settings=replace(job.settings, least_rows=least))
-    job = fit_to_model(job)
+    with pool_asleep() if _multiplies_much(job) else nullcontext():
+        job = fit_to_model(job)
     plan = make_plan(job)
     first = State(job.model, job.optimizer.init(job.model))
     if isinstance(plan.feed, ArrayFeed | BlockFeed):  # an iterable would give a batch away
@@ -78,6 +84,13 @@ def train(job: Job) -> Run:
     if loop.status == "interrupted":
         raise TrainingInterrupted(run)
     return run
+
+
+def _multiplies_much(job: Job) -> bool:
+    """Whether products on two rows may be large enough for NumPy to divide them among threads."""
+    shape = getattr(job.data.train[0], "shape", ()) if isinstance(job.data.train, tuple) else ()
+    parameters = sum(raw(p).size for p in job.model.parameters().values())
+    return bool(2 * math.prod(shape[1:-1]) * parameters > _DIVIDED)
 
 
 def _silent(job: Job) -> Job:

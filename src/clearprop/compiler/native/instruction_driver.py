@@ -99,6 +99,7 @@ def kernel(mine, theirs, phases, count, state, mail, at, system, together):
                 base = atomic_add(claimed, 1)
                 atomic_add(published, 2)
                 began = now(clock, time)
+                state[u64(3)] += 1
             for k in range(first, last):
                 f = u64(atomic_load(mine[u64(4)] + u64(8 * k)))
                 if f != 0:
@@ -109,6 +110,7 @@ def kernel(mine, theirs, phases, count, state, mail, at, system, together):
                     if f != 0:
                         call(f, theirs[u64(3)] + u64(atomic_load(theirs[u64(5)] + u64(8 * k))))
                 continue
+            state[u64(4)] += 1
             ready = i64(0)
             spins = 0
             while atomic_load(done) == finished:
@@ -255,14 +257,16 @@ def _partner() -> _Partner:
 
 def run_shares(
     mine: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any], phases: np.ndarray[Any, Any], together: bool
-) -> tuple[int, bool, bool]:
+) -> tuple[int, bool, bool, bool]:
     """Run two rows of words, phase by phase, `together` with the partner where it is free and has a processor.
 
     `phases` has a row for each: the first instruction, the one after the last, and whether the second share has any.
-    Returns the step that was reached, whether the partner was free, and whether it lost its processor on the way.
+    Returns the step that was reached, whether the partner was free, whether it was there for half of the shares, and
+    whether it lost its processor on the way.
     """
-    partner, state = _partner(), np.zeros(3, np.int64)
+    partner, state = _partner(), np.zeros(5, np.int64)
     words: list[Any] = [mine, theirs, phases, len(phases), state, partner.mail, partner.mail, partner.system, together]
     row = np.array([w.ctypes.data if isinstance(w, np.ndarray) else int(w) for w in words], np.uint64)
     _entry(TEAM)(row.ctypes.data)
-    return int(state[0]), bool(state[1]), bool(state[2])
+    offered, taken = int(state[3]), int(state[4])
+    return int(state[0]), bool(state[1]), 2 * taken >= offered, bool(state[2])

@@ -72,7 +72,7 @@ def _call_side_by_side(kernel: Kernel, first: Sequence[int], second: Sequence[in
     while reached < 1:
         for table in (mine, theirs):
             table.call[:2] = reached, 1
-        reached, _, _ = run_shares(mine.call, theirs.call, np.array([[0, 1, 1]], np.int64), True)
+        reached, *_ = run_shares(mine.call, theirs.call, np.array([[0, 1, 1]], np.int64), True)
 
 
 @functools.cache
