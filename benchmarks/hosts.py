@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from pathlib import Path
 MPIEXEC = Path(sys.executable).parent / "mpiexec"
 """The launcher that stands beside this Python (`clearprop[mpi-local]`)."""
 CARD, ADDRESS = "link{}", "10.77.0.{}"
+_PATIENCE = 10.0
+"""Seconds in which a card comes up."""
 _PROGRAMS = ("ip", "tc", "unshare", "hostname")
 _SSH = """#!/bin/sh
 # stands for ssh: [options] HOST COMMAND, on the host of that address
@@ -88,7 +91,13 @@ class Hosts:
         _call("ip", "-n", self.names[number - 1], "link", "set", CARD.format(number), "up")
 
     def meet(self) -> None:
-        """Wait until both reach each other."""
+        """Wait until both reach each other, and their cards say so, on which UCX relies: that takes up to a second."""
+        for number, name in enumerate(self.names, 1):
+            ends = time.monotonic() + _PATIENCE
+            while _call("ip", "-n", name, "-br", "link", "show", CARD.format(number)).split()[1] != "UP":
+                if time.monotonic() > ends:
+                    raise TimeoutError(f"the card of host {number} is not up after {_PATIENCE} s")
+                time.sleep(0.02)
         for name, other in zip(self.names, (2, 1), strict=True):
             _call("ip", "netns", "exec", name, sys.executable, "-c", _REACH, ADDRESS.format(other))
 
