@@ -388,7 +388,7 @@ class Binding:
         )
         shares = self.shares(g.m, g.m * g.n * g.k >= SPLIT_PRODUCT)
         if form == "outer":
-            second, ldb = self._in_order(kind, (b, bo), g.ldb, g.k, g.n) if g.tb else ((b, bo), g.ldb)
+            second, ldb = self._in_order(op, (b, bo), g.ldb, g.k, g.n) if g.tb else ((b, bo), g.ldb)
             down, right = (1, g.lda) if g.ta else (g.lda, 1)
             kernel, rest = thin_products.outer(kind, g.k), [0, down, right, 0, ldb, 0, g.ldc, g.n]
             self.add([KernelCall(kernel, [lo, hi, *rest], [(2, a, ao), (5, *second), (7, c, co)]) for lo, hi in shares])
@@ -397,7 +397,7 @@ class Binding:
             places = [(2, a, ao), (4, b, bo), (6, c, co), (9, self.piece(g.n * g.m * item), 0)]
             self.add([KernelCall(thin_products.inner(kind, g.n), row, places)])
         elif form == "dots":
-            second, ldb = ((b, bo), g.ldb) if g.tb else self._in_order(kind, (b, bo), g.ldb, g.n, g.k)
+            second, ldb = ((b, bo), g.ldb) if g.tb else self._in_order(op, (b, bo), g.ldb, g.n, g.k)
             kernel, rest = thin_products.dots(kind, g.n), [0, g.lda * item, 0, ldb * item, 0, g.ldc * item, g.k]
             self.add([KernelCall(kernel, [lo, hi, *rest], [(2, a, ao), (4, *second), (6, c, co)]) for lo, hi in shares])
         else:
@@ -406,11 +406,11 @@ class Binding:
             self.add([KernelCall(tile_product(kind, g.m, vectors), row, [(2, a, ao), (5, b, bo), (8, c, co)])])
         return True
 
-    def _in_order(self, kind: str, matrix: tuple[Any, int], ld: int, rows: int, columns: int) -> tuple[Any, int]:
+    def _in_order(self, op: Statement, matrix: tuple[Any, int], ld: int, rows: int, columns: int) -> tuple[Any, int]:
         """A small matrix transposed: so many rows of it, one after the other; the place, and how far they are apart."""
-        scratch = self.piece(rows * columns * (4 if kind == "f32" else 8)), 0
-        row = [0, rows, 0, ld, 0, columns]
-        self.add([KernelCall(thin_products.transpose(kind), row, [(2, *matrix), (4, *scratch)])])
+        scratch = self.piece(rows * columns * op.out.dtype.itemsize), 0
+        row, kernel = [0, rows, 0, ld, 0, columns], thin_products.transpose(dtype_name(op.out.dtype))
+        self.add([KernelCall(kernel, row, [(2, *matrix), (4, *scratch)])])
         return scratch, columns
 
     def _split_product(self, g: ProductLayout) -> list[ProductLayout]:

@@ -22,7 +22,6 @@ from clearprop.files.presence import require_free
 from clearprop.files.tree_arrays import to_bytes
 from clearprop.nn.losses import loss_task
 from clearprop.optim.hyperparameters import in_full
-from clearprop.program.values import raw
 from clearprop.runs.checkpoints import Standing, checkpoint_files, checkpoint_steps, load_checkpoint
 from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, Events
@@ -89,8 +88,7 @@ def train(job: Job) -> Run:
 def _multiplies_much(job: Job) -> bool:
     """Whether products on two rows may be large enough for NumPy to divide them among threads."""
     shape = getattr(job.data.train[0], "shape", ()) if isinstance(job.data.train, tuple) else ()
-    parameters = sum(raw(p).size for p in job.model.parameters().values())
-    return bool(2 * math.prod(shape[1:-1]) * parameters > _DIVIDED)
+    return bool(2 * math.prod(shape[1:-1]) * nn.parameter_count(job.model) > _DIVIDED)
 
 
 def _silent(job: Job) -> Job:

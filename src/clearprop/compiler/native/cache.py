@@ -106,9 +106,8 @@ def prepare(texts: Sequence[str]) -> None:
     if folder is not None and len(missing) >= HELPED:
         from clearprop.compiler.native.kernel_abi import load  # start-up time: Numba
 
-        with (
-            without_collector()
-        ):  # Numba makes much that stays, in which a tenth of its time went into looking for cycles
+        # Numba makes much that stays, in which a tenth of its time went into looking for cycles
+        with without_collector():
             load()  # before the process forks, once for both
             missing = _long_ones_at_both_ends(missing)
             with helper(lambda: _compile_absent(reversed(missing), folder)):
