@@ -184,3 +184,26 @@ def test_what_has_no_mean_is_refused(tmp_path, capsys, monkeypatch):
     assert main(["train", "two.csv", "--target", "rent", "--loss", "gaussian_nll:1.5", "--out", "r"]) == 2
     assert capsys.readouterr().err.startswith("an interval is a share\n  expected  0 < interval < 1 (default 0.9)\n")
     assert not (tmp_path / "r").exists()
+
+
+def test_a_function_of_the_users_by_that_name_is_the_loss():
+    def gaussian_nll(outputs, y):
+        return cl.nn.mse(outputs[..., 0], y)
+
+    x = np.linspace(-1, 1, 40)[:, None]
+    run = cl.fit(cl.nn.mlp(hidden=[4]), (x, x[:, 0]), loss=gaussian_nll, epochs=1, progress=False)
+    assert np.asarray(run.predict(x)).shape == (40,)
+    assert run.config.settings.loss == "gaussian_nll (own)"
+
+
+@pytest.mark.parametrize("loss", ["gaussian_nll:least=0.01, interval = 0.5", cl.nn.loss_named("gaussian_nll:0.5")])
+def test_the_network_has_the_interval_of_the_loss_however_it_is_said(loss):
+    x = np.linspace(-1, 1, 40)[:, None]
+    run = cl.fit(cl.nn.mlp(hidden=[4]), (x, x[:, 0]), loss=loss, epochs=1, progress=False)
+    assert run.model.layers[-1].share == 0.5
+
+
+@pytest.mark.parametrize("loss", ["gaussian_nll:abc", "pinball:abc"])
+def test_what_is_no_setting_is_refused(loss):
+    with pytest.raises(cl.errors.ClearpropError):
+        cl.fit(cl.nn.mlp(hidden=[4]), (np.ones((9, 1)), np.ones(9)), loss=loss, epochs=1, progress=False)

@@ -160,3 +160,17 @@ def test_images_stand_by_themselves():
     whole = outputs(images)
     assert np.array_equal(outputs(images[7:8]), whole[7:8])
     assert np.array_equal(outputs(images[::-1]), whole[::-1])
+
+
+def test_every_activation_predicts_first_of_all():
+    """In a process in which nothing has asked for any of them before."""
+    code = (
+        "import numpy as np, clearprop as cl\n"
+        "from clearprop.nn.layers import array_through\n"
+        "x = np.linspace(-3, 3, 8, dtype=np.float32).reshape(2, 4)\n"
+        "for name in cl.nn.ACTIVATIONS:\n"
+        "    net = cl.nn.Sequential(cl.nn.Dense(4, 4, rng=0), name)\n"
+        "    first = array_through(net, x)\n"
+        "    assert first is None or np.array_equal(first, np.asarray(net(x))), name\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

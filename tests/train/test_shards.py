@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clearprop as cl
+from clearprop.compiler.epoch_loop import BoundLoop
 from clearprop.errors import ArgumentError, DataError
 from clearprop.rules import random
 from clearprop.runs.folder import RunFolder
@@ -17,7 +18,7 @@ from clearprop.train.batches import ArrayFeed
 from clearprop.train.fitting import fit
 from clearprop.train.sharded_executor import sharded_executor
 from clearprop.train.shards import bounds, shares, tree_sum
-from clearprop.train.step import make_step
+from clearprop.train.step import Step, make_step
 from tests.train.conftest import bits
 
 KEY = random.key(3).value
@@ -200,6 +201,26 @@ def test_the_explained_gradient_is_the_one_that_the_shards_have(run):
         assert np.allclose(found, value.value, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("at", [3, 5, 8])
+def test_an_interrupt_while_buffers_are_moved_leaves_none_of_it(at, monkeypatch):
+    """Ctrl-C may come right behind any of them: what is replayed next has its own bits."""
+    data = np.random.default_rng(1).normal(size=(40, 4)).astype(np.float32), np.arange(40) % 2
+    run = cl.fit(cl.nn.mlp([4, 6, 2], seed=0), data, **OPTIONS, progress=False)
+    wanted, move, left = bits(run.replay(3).model), BoundLoop.move, [at]
+
+    def moved(self, arrays):
+        move(self, arrays)
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BoundLoop, "move", moved)
+        with pytest.raises(KeyboardInterrupt):
+            run.replay(3)
+    assert bits(run.replay(3).model) == wanted
+
+
 X = np.zeros((40, 4), np.float32)
 Y = np.arange(40) % 2
 
@@ -242,8 +263,12 @@ def test_a_state_that_has_no_mean_is_refused():
         fit(model, (X, Y), epochs=1, grad_shards=2)
 
 
-def test_an_iterable_may_give_shards_their_rows_or_not(network):
+def test_an_iterable_may_give_shards_their_rows_or_not(network, monkeypatch):
     model, batches = network, [(X[:8], Y[:8]), (X[:3], Y[:3])]
-    assert fit(model, batches[:1], epochs=2, grad_shards=4).steps == 2
+    with monkeypatch.context() as patch:
+        traced, of_shard = [], Step.of_shard
+        patch.setattr(Step, "of_shard", lambda *given: traced.append(1) or of_shard(*given))
+        assert fit(model, batches[:1], epochs=5, grad_shards=4).steps == 5
+        assert len(traced) <= 2  # when the step is tried, and once for all epochs
     with pytest.raises(DataError, match="too few rows for its shards"):
         fit(model, batches, epochs=1, grad_shards=4)

@@ -107,13 +107,13 @@ class _Traced:
         return native_obstacle(self.lowered)
 
     def sized(self, loop: NativeLoop, size: int) -> _SizedLoop:
-        """The instructions for batches of this size; they are those of every loop that has this program."""
-        return self._sized.get(size, lambda: _SizedLoop(self, loop, size))
+        """The instructions for batches of this size; they are those of every loop of such arrays with this program."""
+        return self._sized.get((size, *_shapes_of(loop.arrays)), lambda: _SizedLoop(self, loop, size))
 
     def fits(self, loop: NativeLoop, size: int) -> bool:
-        """Whether the program holds for batches of this size; loops that share it have arrays of the same shapes."""
+        """Whether the program holds for such arrays and batches of this size; data of loops that share it are alike."""
         scope = self.scope
-        key = size, scope.merges, len(scope.guards), *(g.shape for g in loop.given)
+        key = size, scope.merges, len(scope.guards), *_shapes_of([*loop.arrays, *loop.given])
         return self._fitting.get(key, lambda: scope.holds(self.environment(loop, size)))
 
     def environment(self, loop: NativeLoop, size: int) -> dict[Any, int]:
@@ -122,6 +122,11 @@ class _Traced:
         shapes += [h.shape for h in self.hidden_of(loop)]
         pairs = zip(self.lowered.inputs, shapes, strict=True)
         return self.scope.bind((dim, n) for var, shape in pairs for dim, n in zip(var.shape, shape, strict=True))
+
+
+def _shapes_of(arrays: Sequence[np.ndarray[Any, Any]]) -> list[tuple[int, ...]]:
+    """What sizes hang on: loops that take parts of arrays have the program of the whole, and other sizes."""
+    return [a.shape for a in arrays]
 
 
 _PROGRAMS = Remembered[list[_Traced]](KNOWN)

@@ -15,6 +15,8 @@ SHARED_MEMORY = Path("/dev/shm")
 """Where Linux keeps it.  In a container it may be small, and who writes beyond the end of a full one is killed."""
 ROOM = 1 << 24
 """Bytes that stay free there."""
+PIECE = 1 << 12
+"""Numbers that are added at a time, so that sums of pairs stay in the nearest caches."""
 
 
 def add_exactly(comm: Any, vector: NDArray[Any]) -> None:
@@ -122,10 +124,11 @@ def add_into(total: NDArray[Any], parts: Sequence[NDArray[Any]]) -> None:
     >>> total
     array([10.])
     """
-    while len(parts) > 2:
-        parts = [a + b for a, b in zip(parts[::2], parts[1::2], strict=True)]
-    first, second = parts
-    np.add(first, second, out=total)
+    for at in range(0, len(total), PIECE):
+        some = [part[at : at + PIECE] for part in parts]
+        while len(some) > 2:
+            some = [a + b for a, b in zip(some[::2], some[1::2], strict=True)]
+        np.add(some[0], some[1], out=total[at : at + PIECE])
 
 
 def bytes_needed(ranks: int, count: int, dtype: np.dtype[Any]) -> int:

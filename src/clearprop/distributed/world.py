@@ -206,12 +206,12 @@ class World:
         rows = self._shared[vector.size, vector.dtype].all
         for part in parts:
             add_into(into[part], [row[part] for row in rows])
+        self._count_sum()
 
     def meet(self, vector: NDArray[Any]) -> None:
         """Wait for all ranks, with which `vector` is shared: they see what each has written into what they share."""
         self._wind()
         self._shared[vector.size, vector.dtype].meet()
-        self._count_sum()
 
     def _count_sum(self) -> None:
         self._sums += 1

@@ -46,7 +46,7 @@ LEAST = {least}
 SHUFFLE = {shuffle}
 ORDER_KEY = np.array({order}, np.uint32)
 LAYERS_KEY = np.array({layers}, np.uint32)
-float_type = np.float32  # of the network, and of the run; gradients are checked in float64
+float_type = np.float32  # where the network is float32; gradients are checked in float64
 
 
 {helpers}

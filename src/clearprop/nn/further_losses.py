@@ -7,13 +7,8 @@ from typing import Any
 from clearprop.arrays.tensor import asarray
 from clearprop.errors import DTypeError, ShapeError, checked_call, user_line
 from clearprop.nn.argument_checks import is_number
-from clearprop.nn.loss_text import unsuitable_setting
-from clearprop.nn.losses import (
-    checked_labels,
-    pair_of_numbers,
-    reduce_loss,
-    shapes_agree,
-)
+from clearprop.nn.loss_text import shapes_agree, unsuitable_setting
+from clearprop.nn.losses import checked_labels, pair_of_numbers, reduce_loss
 from clearprop.program.types import is_floating
 from clearprop.rules.checking import require_range
 from clearprop.rules.elementwise import astype, equal, log, maximum, square, where

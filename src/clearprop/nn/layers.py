@@ -336,8 +336,8 @@ def _through_dense(layer: Any, x: Any) -> Any:
 def _through_activation(layer: Any, x: Any) -> Any:
     if layer.name == LINEAR:
         return x
-    function = REGISTRY[layer.name]
-    if type(x) is not np.ndarray or x.dtype.kind != "f" or function.kind != "elementwise":
+    function = REGISTRY.get(layer.name)  # None: of a family that is loaded when it is asked for
+    if function is None or type(x) is not np.ndarray or x.dtype.kind != "f" or function.kind != "elementwise":
         return raw(layer(x))
     return function(x, **dict(layer.options))
 

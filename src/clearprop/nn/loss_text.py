@@ -212,10 +212,11 @@ def is_normal(loss: object) -> bool:
 def interval_in(rest: str) -> float:
     """The share that the settings of `gaussian_nll` say, by its name or first.
 
-    >>> interval_in("interval=0.8,least=0.01"), interval_in("0.5"), interval_in("least=0.01")
+    >>> interval_in("least=0.01, interval = 0.8"), interval_in("0.5"), interval_in("least=0.01")
     (0.8, 0.5, 0.9)
     """
-    settings = dict(item.rpartition("=")[::2] for item in rest.split(",") if item)
+    said = [item.rpartition("=") for item in rest.split(",") if item.strip()]
+    settings = {name.strip(): value for name, _, value in said}
     return float(settings.get("interval", settings.get("", INTERVAL)))
 
 
@@ -284,7 +285,7 @@ def loss_of_quantiles(loss: Any, quantiles: Any) -> Any:
     ('pinball:quantile=0.1,0.9', 'pinball:quantile=0.5', 'mse')
     """
     if quantiles is None:
-        return "gaussian_nll" if callable(loss) and is_normal(getattr(loss, "__name__", None)) else loss
+        return loss
     found = require_quantiles(quantiles)
     asked = loss.__name__ if callable(loss) and getattr(loss, "__name__", "") in PINBALL else loss
     if asked is not None and asked not in PINBALL and not _says(asked, found):
@@ -355,11 +356,16 @@ def label_shape(name: str, logits: Any, labels: Any, *, whole: bool) -> ShapeErr
     )
 
 
+def shapes_agree(a: Any, b: Any) -> bool:
+    """Whether two shapes are one."""
+    return len(a) == len(b) and all(same(m, n) for m, n in zip(a, b, strict=True))
+
+
 def weights_like(name: str, sample_weight: Any, loss: Any) -> Any:
     """One weight per example, repeated over the other axes; or one per element."""
     weight, shape = asarray(sample_weight), shape_of(loss)
     given = shape_of(weight)
-    if not any(len(given) == len(own) and all(map(same, given, own)) for own in (shape[:1], shape)):
+    if not any(shapes_agree(given, own) for own in (shape[:1], shape)):
         raise ShapeError(
             f"{name} cannot weigh losses of shape {shape} by weights of shape {weight.shape}",
             expected=f"one weight per example: shape {shape[:1]}",

@@ -26,6 +26,7 @@ from clearprop.nn.loss_text import (
     one_output,
     remedy_for_shapes,
     require_quantiles,
+    shapes_agree,
     too_few_answers,
     unsuitable_setting,
     weights_like,
@@ -439,11 +440,6 @@ def several_quantiles_of(name: object) -> tuple[float, ...]:
 
 
 # ------------------------------------------------------------------------------------------------- checks
-def shapes_agree(a: Any, b: Any) -> bool:
-    """Whether two shapes are one."""
-    return len(a) == len(b) and all(same(m, n) for m, n in zip(a, b, strict=True))
-
-
 def same_shaped_pair(name: str, prediction: Any, target: Any) -> tuple[Any, Any]:
     """Both as tensors of one shape: broadcasting (n, 1) against (n,) would silently compare all pairs."""
     prediction, target = asarray(prediction), asarray(target)

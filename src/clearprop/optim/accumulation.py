@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor
-from clearprop.autodiff.trees import tree_map
+from clearprop.autodiff.trees import is_array, tree_map
 from clearprop.errors import ArgumentError, user_line
 from clearprop.optim.first_order import adam
 from clearprop.optim.hyperparameters import COUNT, hyper
 from clearprop.optim.transform import ParameterView, Stage, Transform, operand
 from clearprop.program.values import raw
+from clearprop.rules.comparison import logical_and, not_equal
 from clearprop.rules.elementwise import equal, where
+from clearprop.rules.reductions import any
 from clearprop.rules.structural import zeros_like
 
 _STAYS = -0.0  # p + (−0) is p to the bit, also where p is −0
@@ -74,11 +76,12 @@ class accumulate(Transform):
         view, (batches, sums) = ParameterView(params), self._summed(grads, state, params)
         meets = equal(batches, self.every)
         updates, inner = self.inner.update(self._mean(view, sums, grads), state["inner"], params, **extra)
-        moved = [None if u is None else where(meets, u, _STAYS) for u in view.of(updates)]
+        taken = [_taken(meets, g, s) for g, s in zip(view.gradients(grads), sums, strict=True)]
+        moved = [None if u is None else where(t, u, _STAYS) for t, u in zip(taken, view.of(updates), strict=True)]
         return view.build(moved), {
             "batches": where(meets, 0, batches),
             "sum": view.build([None if s is None else where(meets, 0.0, s) for s in sums]),
-            "inner": tree_map(lambda new, old: where(meets, operand(new), operand(old)), inner, state["inner"]),
+            "inner": _inner(view, meets, taken, inner, state["inner"]),
         }
 
     def _summed(self, grads: Any, state: dict[str, Any], params: Any) -> tuple[Any, list[Any]]:
@@ -105,7 +108,39 @@ class accumulate(Transform):
         return self.inner.eval_params(state["inner"], params)
 
 
+def _is_known(total: Any) -> bool:
+    return isinstance(raw(total), np.ndarray)
+
+
 def _holds(total: Any) -> bool:
-    """Whether a sum that got nothing now has numbers of other batches; one that is traced got nothing in any."""
-    value = raw(total)
-    return isinstance(value, np.ndarray) and bool(value.any())
+    """Whether a sum that got nothing now may have numbers of other batches; of one that is traced `_taken` asks."""
+    return not _is_known(total) or bool(raw(total).any())
+
+
+def _taken(meets: Any, grad: Any, total: Any) -> Any:
+    """Whether a leaf's update is taken: where it got nothing now, and its sum is traced, the sum says when it runs."""
+    if grad is not None or total is None or _is_known(total):
+        return meets
+    return logical_and(meets, any(not_equal(total, 0.0)))
+
+
+def _inner(view: ParameterView, meets: Any, taken: list[Any], new: Any, old: Any) -> Any:
+    """The inner state: in trees like the parameters a leaf is new where its update is taken."""
+    pairs = None if all(t is meets for t in taken) else _like_parameters(view, new, old)
+    if pairs is not None:
+        leaves = zip(taken, pairs, strict=True)
+        return view.build([None if a is None else where(t, operand(a), operand(b)) for t, (a, b) in leaves])
+    if type(new) is dict:
+        return {name: _inner(view, meets, taken, value, old[name]) for name, value in new.items()}
+    if type(new) is tuple:
+        return tuple(_inner(view, meets, taken, *both) for both in zip(new, old, strict=True))
+    return tree_map(lambda a, b: where(meets, operand(a), operand(b)), new, old)
+
+
+def _like_parameters(view: ParameterView, new: Any, old: Any) -> list[tuple[Any, Any]] | None:
+    """The leaves of two trees built like the parameters; None for others."""
+    try:
+        pairs = list(zip(*map(view.structure.flatten_up_to, (new, old)), strict=True))
+    except ValueError:
+        return None
+    return pairs if all(a is None or is_array(a) for a, _ in pairs) else None

@@ -98,8 +98,13 @@ class _Known:
         return (
             self.activation == activation
             and len(arrays) == len(self.arrays)
-            and all(a is b and type(a) is np.ndarray for a, b in zip(arrays, self.arrays, strict=True))
+            and all(a is b and _is_shared(a) for a, b in zip(arrays, self.arrays, strict=True))
         )
+
+
+def _is_shared(array: Any) -> bool:
+    """Whether a network has the memory of an array for its own, and no copy."""
+    return type(array) is np.ndarray and array.dtype in _TAKEN
 
 
 _NETWORKS: WeakKeyDictionary[Any, _Known] = WeakKeyDictionary()

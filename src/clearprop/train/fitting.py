@@ -20,7 +20,7 @@ from clearprop.data.training_data import Prepared, prepare
 from clearprop.distributed import World, join_world
 from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
 from clearprop.files.atomic import as_path
-from clearprop.nn.loss_text import loss_of_quantiles
+from clearprop.nn.loss_text import SetLoss, loss_of_quantiles
 from clearprop.nn.losses import several_quantiles_of, task_under
 from clearprop.nn.networks import AUTO, UnsizedMLP
 from clearprop.optim.hyperparameters import Range
@@ -225,7 +225,7 @@ def fit(
     _check_others(checkpoint_seconds, rank_timeout, patience, validation)
     if not isinstance(reduce, str) or reduce not in REDUCTIONS:
         raise unknown_name("reduce", str(reduce), REDUCTIONS, user_line())
-    loss = loss_of_quantiles(loss, quantiles)
+    loss = _told_loss(loss_of_quantiles(loss, quantiles))
     checked_threshold(threshold)
     checked_calibration(calibration)
     find_metrics(chosen_among(() if metrics is None else metrics, metric))  # refuses what is wrong before data are read
@@ -415,15 +415,24 @@ def _size_network(model: UnsizedMLP, data: Prepared, loss: Any) -> Any:
     return nn.Sequential(*sized.layers, ends_for(loss)[0]) if several_quantiles_of(loss) else sized
 
 
+def _told_loss(loss: Any) -> Any:
+    """The loss by its whole name where it has one, from which networks and answers are made; else the function."""
+    loss = "gaussian_nll" if loss is nn.gaussian_nll else loss
+    return find_loss(loss).name if isinstance(loss, str | SetLoss) else loss
+
+
 def _require_rising(model: Any, loss: Any) -> None:
-    """Raise ArgumentError for layers whose answers about several quantiles might cross, or are no normal ones."""
+    """Raise ArgumentError for layers whose answers about several quantiles might cross, or are of other ones."""
     if not several_quantiles_of(loss) or not isinstance(model, nn.Sequential):
         return
     ends, last = ends_for(loss)[0], model.layers[-1] if model.layers else None
-    if last is None or type(last) is not type(ends) or last.label() != ends.label():
+    alike = isinstance(last, type(ends)) and all(
+        getattr(last, name) == getattr(ends, name) for name in ("size", "share") if hasattr(ends, name)
+    )
+    if not alike:
         wanted = f"cl.nn.{ends.label()}"
         raise ArgumentError(
-            "the quantiles of this network might cross",
+            "the quantiles of this network might cross, or are not those of the loss",
             expected=f"a network that ends with {wanted}, whose outputs rise",
             got=f"{last!r:.60}" if model.layers else "no layers",
             where=user_line(),

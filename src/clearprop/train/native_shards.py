@@ -126,6 +126,7 @@ class NativeParts:
         if self._depths.get(size, 0) != depth:
             views = self.layout.views(buffer)
             first = len(self.terms.arrays) - len(views)
+            self._depths[size] = -1  # until all are moved: an interrupt may come between
             loop.move(dict(enumerate(views, first)))
             self._depths[size] = depth
         assert rows.rows is not None  # they are picked from arrays
@@ -138,8 +139,8 @@ class NativeParts:
         """See `StepParts`."""
         total = self.ranks.add(own, self.reduce) if self.division is None else self.division.add(self.ranks, own)
         if self._updates is None or total is not self._total:
-            self._total, self._updates = total, self._loop_of(self.arrays, total).bound_to(_ANY)
-            self._means = self.layout.read(total)[2]
+            self._means, self._updates = self.layout.read(total)[2], self._loop_of(self.arrays, total).bound_to(_ANY)
+            self._total = total
         self.number[...] = state.step
         self._updates.steps(0, 1)
         if self.division is not None:

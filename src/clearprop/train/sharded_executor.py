@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 import zlib
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from clearprop.autodiff.trees import flatten, unflatten
 from clearprop.compiler import Compiled, numba_obstacle, warn_user
 from clearprop.errors import DataError, TraceError
-from clearprop.program.processes import process_lock
+from clearprop.program.processes import Remembered, process_lock
 from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules import random
@@ -92,7 +92,7 @@ class _ShardedSteps:
         given, wanted, due = state, False, 0.0
         for batch in self._agreed(feed.picked(state.epoch, state.batch, quick_order), feed):
             if state.batch == last:
-                return copy_of(state), False
+                return state if state is given else copy_of(state), False
             if state is given:
                 state = self._parts_for(state, feed, batch).begin(state)
             state, told = self._advance(state, batch, wanted)
@@ -111,7 +111,7 @@ class _ShardedSteps:
         buffers = None
         if isinstance(feed, ArrayFeed | BlockFeed) and not isinstance(feed, BucketFeed):
             buffers = feed.buffers
-        if self.parts is None or buffers is None or not _are_the_same(buffers, self.buffers):
+        if self.parts is None or not _are_the_same(buffers, self.buffers):
             compiled = CompiledParts(self.work)
             native = None if buffers is None else _native(compiled, state, batch, buffers)
             self.parts, self.buffers = compiled if native is None else native, buffers
@@ -169,6 +169,10 @@ def _native(compiled: CompiledParts, state: State, batch: Picked, buffers: Array
     return native_parts(compiled.work, layout, state, buffers)
 
 
+_LAYOUTS = Remembered["Layout | None"](64)
+"""Of shards' terms, by what computes them, of which dtypes and shapes, and for how many ranks."""
+
+
 class CompiledParts:
     """The parts as compiled calls."""
 
@@ -180,7 +184,13 @@ class CompiledParts:
 
     def layout_of(self, state: State, batch: Picked) -> Layout | None:
         """The layout of a shard's terms, from tracing alone; None where they cannot be traced."""
-        rows = batch.part(0, max(1, batch.count() // self.work.shards))
+        rows, known = batch.part(0, max(1, batch.count() // self.work.shards)), self.work.known_as(state.model)
+        if known is None:
+            return self._traced_layout(state, rows)
+        kinds = [(a.dtype.str, a.shape) for a in map(np.asarray, (*map(raw, flatten(state.model)[0]), *rows))]
+        return _LAYOUTS.get((known, self.work.ranks.size, *kinds), lambda: self._traced_layout(state, rows))
+
+    def _traced_layout(self, state: State, rows: Sequence[NDArray[Any]]) -> Layout | None:
         try:
             traced = Compiled(self.work.terms, (), (), None).lower(state.model, *map(np.array, (0, 0)), 1.0, *rows)
         except TraceError:
@@ -224,8 +234,10 @@ class CompiledParts:
         return state.model
 
 
-def _are_the_same(arrays: Arrays, known: Arrays | None) -> bool:
-    return known is not None and len(arrays) == len(known) and all(a is b for a, b in zip(arrays, known, strict=True))
+def _are_the_same(arrays: Arrays | None, known: Arrays | None) -> bool:
+    if arrays is None or known is None:
+        return arrays is known
+    return len(arrays) == len(known) and all(a is b for a, b in zip(arrays, known, strict=True))
 
 
 def copy_of(state: State) -> State:
