@@ -118,6 +118,8 @@ MESSAGES = {
     "ragged": (("train", "plays.txt"), "'plays.txt' is ragged: a row does not fit the header", None),
     "one character": (("train", "same.txt", "--unit", "char"), "there is nothing to learn in this text",
                       "a longer text"),
+    "one word": (("train", "word.txt", "--unit", "word", "--context", "4"), "there is nothing to learn in this text",
+                 "a longer text"),
     "words once": (("train", "once.txt", "--unit", "word", "--context", "4"), "there is nothing to learn in this text",
                    "a longer text"),
     "strange": (("predict", "run", "strange.txt"), "the text holds a character that training did not have",
@@ -134,6 +136,7 @@ def test_a_mistake_is_one_message_and_nothing_is_written(command, files):
     assert command("train", "plays.txt", "--model", "lstm", *QUICK, "--out", "run").code == 0
     Path("strange.txt").write_text("first line\nЖ")
     Path("same.txt").write_text("a" * 5000)
+    Path("word.txt").write_text("the " * 3000)
     Path("once.txt").write_text(" ".join(f"word{k}" for k in range(500)))
     for name, (words, headline, remedy) in MESSAGES.items():
         told = command(*words)

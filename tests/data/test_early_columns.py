@@ -27,6 +27,14 @@ FURTHER = {
     "quotes": ({"said": ['"a, ""b"""' if k % 2 else "c" for k in range(ROWS)]}, 1),
     "money": ({"price": [f"${k % 9}" for k in range(ROWS)]}, 1),
     "day or month": ({"on": [f"{1 + k % 28}/{1 + k % 12}/2021" for k in range(ROWS)]}, 2),
+    "dates, and words below": (
+        {"when": [f"2021-0{1 + k % 9}-1{k % 10}" if k < 200 else ("red", "blue", "green")[k % 3] for k in range(ROWS)]},
+        3,
+    ),
+    "dates, and many words below": (
+        {"when": [f"2021-0{1 + k % 9}-1{k % 10}" if k < 300 else f"w{k % 40}" for k in range(ROWS)]},
+        3,
+    ),
     "words late": ({"code": [str(k % 40) if k < 500 else f"Q{k % 9}" for k in range(ROWS)]}, 3),
 }
 
@@ -82,6 +90,21 @@ def test_a_file_is_parsed_as_often_as_it_must_be(name, end, tmp_path, passes, mo
     monkeypatch.setattr(early_columns, "has_space", lambda _: False)  # for all columns: some may not be learned from
     assert streamed(path)[1] == rows
     assert len(passes) == 2 * times + (times == 1)
+
+
+def test_what_is_stored_early_keeps_no_block(tmp_path, monkeypatch):
+    """Blocks are as large as the memory allows: of none more is kept than the texts that it has."""
+    made, init = [], early_columns.EarlyColumns.__init__
+
+    def noted(self, *given):
+        init(self, *given)
+        made.append(self)
+
+    monkeypatch.setattr(early_columns.EarlyColumns, "__init__", noted)
+    later = {f"late {n}": [str(k) if k < 90 * n else f"Q{k % 9}" for k in range(ROWS)] for n in range(1, 6)}
+    streamed(saved(tmp_path, later))
+    for column in made[0]._columns.values():
+        assert column.values is None or len(column.values.as_kind("category").values) == 0
 
 
 def test_texts_that_find_no_room_are_read_again(tmp_path, passes, monkeypatch):

@@ -193,6 +193,16 @@ def test_what_cannot_be_put_together_is_refused(case, tmp_path):
     assert caught.value.headline == told and caught.value.expected and caught.value.got and caught.value.where
 
 
+def test_a_column_called_as_the_mask_that_is_left_out_does_no_harm(file, tmp_path):
+    more = DATA.with_columns(there=1.0 * polars.Series(range(len(NAMES))))
+    more.write_csv(tmp_path / "more.csv")
+    found, known = (
+        from_source(str(path), None, "auto", 0.2, 0.2, 0, reading=Reading.from_words(**BY, **words))
+        for path, words in ((tmp_path / "more.csv", {"drop": "there"}), (file, {}))
+    )
+    np.testing.assert_array_equal(found.train[0], known.train[0])
+
+
 def test_a_table_that_would_be_streamed_is_refused(file):
     with pytest.raises(DataError, match="a table of sequences is not streamed"):
         from_source(str(file), None, "auto", 0.2, 0.2, 0, 1000, reading=Reading.from_words(**BY))

@@ -101,6 +101,8 @@ def sequences_in(
     assert choice.sequence is not None
     identifier, time = choice.sequence
     _require_table(frame, choice, needed)
+    if form is None and MASK in frame.names and (MASK in needed or not choice.reason(MASK)):
+        raise _called_as_the_mask(frame, f"--sequence {identifier}:{time}")
     levels = _complete(as_category(frame[identifier]), frame, "its sequence").levels
     codes = levels.in_order().places.astype(np.intp, copy=False)
     known = used_column(frame[time], frame.place, frame.source, choice.kind_of(time))
@@ -194,14 +196,6 @@ def _require_table(frame: Frame, choice: ColumnChoice, needed: Sequence[str]) ->
             where=f"{option}, {frame.source}",
             try_="numpy.savez(file, x=x, y=y, lengths=lengths) with x (sequences, steps, features), and no --sequence",
         )
-    if MASK in frame.names:
-        raise DataError(
-            f"a column is called {MASK!r}, as what says which steps of a sequence are there",
-            expected="another name",
-            got=repr(MASK),
-            where=f"{option}, {frame.source}",
-            try_=f"another name for it, such as 'is_{MASK}'",
-        )
     if identifier in needed:
         raise DataError(
             f"{identifier!r} tells sequences apart, and cannot be learned of them",
@@ -210,6 +204,16 @@ def _require_table(frame: Frame, choice: ColumnChoice, needed: Sequence[str]) ->
             where=f"{option}, {frame.source}",
             try_="--target with another column",
         )
+
+
+def _called_as_the_mask(frame: Frame, option: str) -> DataError:
+    return DataError(
+        f"a column is called {MASK!r}, as what says which steps of a sequence are there",
+        expected="another name",
+        got=repr(MASK),
+        where=f"{option}, {frame.source}",
+        try_=f"another name for it, such as 'is_{MASK}', or --drop {MASK}",
+    )
 
 
 def _complete(column: Column, frame: Frame, what: str) -> Column:

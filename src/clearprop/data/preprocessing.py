@@ -441,8 +441,9 @@ def _run_of(column: Encoding) -> str:
 def _write_features(held: list[NDArray[np.float32]], out: NDArray[np.float32], last: int) -> None:
     """Write features, `(features, rows)` each, as the columns of `out` before the last one, and let them go."""
     first = last - sum(map(len, held))
-    for by_row, arrays in groupby(held, lambda array: not array.flags.c_contiguous):
-        for some in arrays if by_row else [np.concatenate([*arrays])]:
+    for by_row, group in groupby(held, lambda array: not array.flags.c_contiguous):
+        arrays = [*group]
+        for some in arrays if by_row or len(arrays) == 1 else [np.concatenate(arrays)]:
             out[:, first : first + len(some)] = some.T
             first += len(some)
     held.clear()

@@ -148,7 +148,8 @@ def text_parts(source: Any, reading: Reading, validation: float | None, test: fl
         parts[name] = windows(codes[begin:end], context, every)
         rows[name] = SourceRows(np.arange(counted, counted + len(parts[name][0])))
         counted += len(parts[name][0])
-    _require_several(known, str(source))
+    if codes.min() == codes.max():
+        raise _nothing_to_learn(known, int(codes[0]), str(source))
     return {
         "train": parts["training"],
         "validation": parts.get("validation"),
@@ -172,15 +173,13 @@ def _require_length(length: int, part: str, unit: str, context: int, source: str
         )
 
 
-def _require_several(known: Vocabulary, source: str) -> None:
-    """Raise DataError for a text in which nothing can be foretold: what comes next is always the same."""
-    if len(known.items) > 1:
-        return
-    if known.unit == "char":
-        what, got = "two different characters or more", f"{known.items[0]!r} alone"
-    else:
+def _nothing_to_learn(known: Vocabulary, code: int, source: str) -> DataError:
+    """The error for a text in which what comes next is always the same."""
+    item, name = known.items[code], UNITS[known.unit]
+    what, got = f"two different {name}s or more", f"{item!r} alone"
+    if item == RARE:
         what, got = "words that come more than once, which are the ones that are learned", "each word once"
-    raise DataError(
+    return DataError(
         "there is nothing to learn in this text", expected=what, got=got, where=source, try_="a longer text"
     )
 

@@ -143,6 +143,7 @@ def fit_time(name: str, order: str, chunks: Chunks, missing: int, zoned: bool | 
     found = summarise(chunks)
     held = [*islice(chunks(), 2)]  # enough to tell one from many
     known = [year_of(values) for values in held] if len(held) < 2 else None
+    del held  # chunks may be large
     years = summarise(lambda: map(year_of, chunks()) if known is None else known)
     clock = any(bool((np.floor(values / DAY) * DAY != values).any()) for values in chunks())
     span = found.high - found.low

@@ -71,6 +71,7 @@ class TextCodes:
         if self.closed or size > self._room.left:
             self._room.left += _bytes_of(self.texts)
             self.texts, self.type, self.closed = [], None, True
+            self.different, self.asked = np.array([None], dtype=object), (b"", None)
             return None
         self._room.left -= size
         self.texts += new

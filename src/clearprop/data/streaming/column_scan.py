@@ -198,10 +198,9 @@ class ColumnScan:
     def _add_times(self, given: Column | TextBytes, where: Callable[[int], str]) -> PlainValues | None:
         """Take note of texts as times; gives them where they are such, and the same in each order of day and month."""
         asked = self.asked in TIMES
-        if isinstance(given, TextBytes):
-            times = read_times(given if asked or may_be_times([given.table[0].tobytes().decode()]) else (), asked)
-        else:
-            times = read_times(given if asked or may_be_times(given.values) else (), asked)
+        first = [given.table[0].tobytes().decode()] if isinstance(given, TextBytes) else given.values
+        # where nothing is known yet the first text says whether it is worth it; later all texts count
+        times = read_times(given if asked or self.evidence is not None or may_be_times(first) else (), asked)
         found = times.evidence
         new_clock = found.texts > 0 and len({found.zones > 0, found.zones == found.texts} - self.clocks.keys()) > 0
         if found.times and not asked and not new_clock:  # texts are made where one must be shown
@@ -227,7 +226,7 @@ class ColumnScan:
 
     def _add_category(self, values: Values, kept: NDArray[np.intp], where: Callable[[int], str]) -> None:
         levels = values.levels
-        known = values.text_bytes if self._is_time() else None
+        known = values.text_bytes if self._passes_times_over else None
         if known is not None:
             self._pass_over(known if len(kept) == len(known.table) else known.take(kept), where)
             return
@@ -237,6 +236,11 @@ class ColumnScan:
         elif len(kept) < len(levels.places):
             levels = levels.take(kept)
         self._add_texts(levels, where)
+
+    @property
+    def _passes_times_over(self) -> bool:
+        """Whether texts are not counted since they look like times, which a column read again as text only may."""
+        return self._is_time() and (not self.as_text or self.asked in TIMES)
 
     def _add_texts(self, levels: Levels, where: Callable[[int], str]) -> None:
         # The first text and the first slip are kept with their places: errors that come at the end show them.
@@ -262,7 +266,7 @@ class ColumnScan:
             self.stranger, self.on_top = (levels.texts[row], where(row)), row == self.rows == 0
         if strange and len(self.words) <= FEW_WORDS:
             self.words |= words_among(levels.different[:-1][(counts > 0) & ~shown])
-        if self._is_time() or (not self.as_text and is_mixed(self.numbers, self.slips)):
+        if self._passes_times_over or (not self.as_text and is_mixed(self.numbers, self.slips)):
             self.passed_over = True
         else:
             self._count_texts(levels)

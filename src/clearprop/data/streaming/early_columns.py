@@ -46,11 +46,13 @@ class _Column:
         kind: ColumnKind | None = "category" if codes is not None else None if plain is None else plain.kind
         self.whole = self.whole and kind is not None and self.kind in (None, kind) and self.codes in (None, codes)
         if not self.whole:
+            self.codes = self.values = None
             return None
-        self.kind, self.codes, self.values = kind, codes, values
+        self.kind, self.codes = kind, codes
         if codes is None or places is None:
             assert plain is not None
             return plain.values
+        self.values = self.values or values.of_texts([])  # what makes columns of texts, without those of a block
         chosen = places if len(kept) == len(places) else places[kept]
         counts = np.bincount(chosen, minlength=len(codes.texts) + 1)
         self.used = np.append(self.used, np.zeros(len(codes.texts) - len(self.used), np.bool_)) | (counts[:-1] > 0)
