@@ -197,7 +197,7 @@ def test_a_column_called_as_the_mask_that_is_left_out_does_no_harm(file, tmp_pat
     more = DATA.with_columns(there=1.0 * polars.Series(range(len(NAMES))))
     more.write_csv(tmp_path / "more.csv")
     found, known = (
-        from_source(str(path), None, "auto", 0.2, 0.2, 0, reading=Reading.from_words(**BY, **words))
+        from_source(str(path), "trend", "auto", 0.2, 0.2, 0, reading=Reading.from_words(**BY, **words))
         for path, words in ((tmp_path / "more.csv", {"drop": "there"}), (file, {}))
     )
     np.testing.assert_array_equal(found.train[0], known.train[0])

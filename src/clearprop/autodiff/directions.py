@@ -14,7 +14,7 @@ from clearprop.program.operands import admit, complex_error
 from clearprop.program.types import Tree, Value, is_complex, type_of
 from clearprop.program.values import Node
 from clearprop.rules.elementwise import astype
-from clearprop.shapes import Shape, same
+from clearprop.shapes import shapes_agree
 
 
 def start_tangents(parts: Sequence[tuple[Structure, Sequence[Node | None]]], tangents: Sequence[Tree]) -> Any:
@@ -70,7 +70,7 @@ def _vector(value: Value, like: Value, name: str, of: str) -> Any:
             got=ascii(value)[:80],
             where=user_line(),
         )
-    if not _agree(shape_of(value), expected.shape):
+    if not shapes_agree(shape_of(value), expected.shape):
         raise ShapeError(
             f"{name} has another shape than {of}",
             expected=f"shape {expected.shape}",
@@ -83,11 +83,6 @@ def _vector(value: Value, like: Value, name: str, of: str) -> Any:
     if is_complex(type_of(value).dtype) and not is_complex(expected.dtype):
         raise complex_error(type_of(value).dtype, f"{name} of a real value is real")
     return astype(value, dtype=expected.dtype) if isinstance(value, Node) else np.asarray(value, expected.dtype)[()]
-
-
-def _agree(a: Shape, b: Shape) -> bool:
-    """Whether two shapes are equal; while tracing, sizes of two arguments that agree become one."""
-    return len(a) == len(b) and all(map(same, a, b))
 
 
 def without_node(value: Value) -> Any:

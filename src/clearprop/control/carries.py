@@ -15,7 +15,7 @@ from clearprop.program.types import INT64, PYTHON_SCALARS, Type, fit_number, int
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.structural import full_
-from clearprop.shapes import Size, same
+from clearprop.shapes import Size, shapes_agree
 
 _KINDS = "biuf"
 
@@ -39,7 +39,7 @@ def check_carry(
 
 
 def _check_types(name: str, structure: Any, types: Sequence[Type], after: Sequence[Type]) -> None:
-    shapes = [not _agree(a.shape, b.shape) for a, b in zip(types, after, strict=True)]
+    shapes = [not shapes_agree(a.shape, b.shape) for a, b in zip(types, after, strict=True)]
     dtypes = [not _adopts(b, a) for a, b in zip(types, after, strict=True)]
     if any(shapes):
         raise ShapeError(
@@ -59,13 +59,9 @@ def _check_types(name: str, structure: Any, types: Sequence[Type], after: Sequen
         )
 
 
-def _agree(a: Sequence[Any], b: Sequence[Any]) -> bool:
-    return len(a) == len(b) and all(map(same, a, b))
-
-
 def can_become(found: Type, wanted: Type) -> bool:
     """Whether a value of one type can stand for one of another: it has it, or is a number that adopts its dtype."""
-    return _agree(found.shape, wanted.shape) and _adopts(found, wanted)
+    return shapes_agree(found.shape, wanted.shape) and _adopts(found, wanted)
 
 
 def _adopts(after: Type, carried: Type) -> bool:

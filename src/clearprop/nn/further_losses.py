@@ -7,7 +7,7 @@ from typing import Any
 from clearprop.arrays.tensor import asarray
 from clearprop.errors import DTypeError, ShapeError, checked_call, user_line
 from clearprop.nn.argument_checks import is_number
-from clearprop.nn.loss_text import shapes_agree, unsuitable_setting
+from clearprop.nn.loss_text import unsuitable_setting
 from clearprop.nn.losses import checked_labels, pair_of_numbers, reduce_loss
 from clearprop.program.types import is_floating
 from clearprop.rules.checking import require_range
@@ -15,6 +15,7 @@ from clearprop.rules.elementwise import astype, equal, log, maximum, square, whe
 from clearprop.rules.indexing import one_hot, take_along_axis
 from clearprop.rules.reductions import norm, sum
 from clearprop.rules.structural import expand_dims, squeeze
+from clearprop.shapes import shapes_agree
 
 NEARNESS = 1e-6
 """Added to differences of vectors, so that a distance of 0 has a derivative: PyTorch's `pairwise_distance` adds it."""

@@ -18,7 +18,7 @@ from clearprop.program.ir import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
 from clearprop.rules.structural import broadcast_to, reshape
-from clearprop.shapes import same
+from clearprop.shapes import same, shapes_agree
 
 
 @dataclass(frozen=True)
@@ -354,11 +354,6 @@ def label_shape(name: str, logits: Any, labels: Any, *, whole: bool) -> ShapeErr
         where=user_line(),
         try_="labels.astype(int)" if whole else "labels[..., 0]: drop the axis of size 1" if extra else "",
     )
-
-
-def shapes_agree(a: Any, b: Any) -> bool:
-    """Whether two shapes are one."""
-    return len(a) == len(b) and all(same(m, n) for m, n in zip(a, b, strict=True))
 
 
 def weights_like(name: str, sample_weight: Any, loss: Any) -> Any:

@@ -26,7 +26,6 @@ from clearprop.nn.loss_text import (
     one_output,
     remedy_for_shapes,
     require_quantiles,
-    shapes_agree,
     too_few_answers,
     unsuitable_setting,
     weights_like,
@@ -40,7 +39,7 @@ from clearprop.rules.checking import require_amounts, require_classes, require_r
 from clearprop.rules.elementwise import abs, exp, expm1, log, log1p, maximum, pow, square
 from clearprop.rules.reductions import log_softmax, mean, sum
 from clearprop.rules.structural import broadcast_to, reshape
-from clearprop.shapes import same
+from clearprop.shapes import same, shapes_agree
 
 _REDUCTIONS = ("mean", "sum", "none")
 

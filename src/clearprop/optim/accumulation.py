@@ -76,7 +76,7 @@ class accumulate(Transform):
         view, (batches, sums) = ParameterView(params), self._summed(grads, state, params)
         meets = equal(batches, self.every)
         updates, inner = self.inner.update(self._mean(view, sums, grads), state["inner"], params, **extra)
-        taken = [_taken(meets, g, s) for g, s in zip(view.gradients(grads), sums, strict=True)]
+        taken = [_gate(meets, g, s) for g, s in zip(view.gradients(grads), sums, strict=True)]
         moved = [None if u is None else where(t, u, _STAYS) for t, u in zip(taken, view.of(updates), strict=True)]
         return view.build(moved), {
             "batches": where(meets, 0, batches),
@@ -113,11 +113,11 @@ def _is_known(total: Any) -> bool:
 
 
 def _holds(total: Any) -> bool:
-    """Whether a sum that got nothing now may have numbers of other batches; of one that is traced `_taken` asks."""
+    """Whether a sum that got nothing now may have numbers of other batches; of one that is traced `_gate` asks."""
     return not _is_known(total) or bool(raw(total).any())
 
 
-def _taken(meets: Any, grad: Any, total: Any) -> Any:
+def _gate(meets: Any, grad: Any, total: Any) -> Any:
     """Whether a leaf's update is taken: where it got nothing now, and its sum is traced, the sum says when it runs."""
     if grad is not None or total is None or _is_known(total):
         return meets

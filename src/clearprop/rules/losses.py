@@ -31,7 +31,7 @@ from clearprop.rules.elementwise import (
 )
 from clearprop.rules.indexing import one_hot
 from clearprop.rules.reductions import log_softmax, max, softmax, sum
-from clearprop.shapes import Shape, same
+from clearprop.shapes import Shape, shapes_agree
 
 
 def _is_index(labels: Value) -> bool:
@@ -41,8 +41,7 @@ def _is_index(labels: Value) -> bool:
 def _per_example(logits: Type, labels: Type) -> Shape:
     """The rows' shape; broadcasting would hide labels of a wrong shape, so there is none."""
     wanted = logits.shape[:-1] if labels.dtype.kind in "iu" else logits.shape
-    agree = len(labels.shape) == len(wanted) and all(map(same, labels.shape, wanted))
-    if not logits.shape or not agree:
+    if not logits.shape or not shapes_agree(labels.shape, wanted):
         raise ShapeError(
             f"softmax_cross_entropy cannot compare logits {logits.shape} with labels {labels.shape}",
             expected="one integer label per row of logits, or probabilities of the logits' shape",

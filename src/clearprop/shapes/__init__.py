@@ -20,6 +20,7 @@ from clearprop.shapes.sizes import (
     one_or_size,
     same,
     same_shape,
+    shapes_agree,
     size_of,
 )
 
@@ -44,5 +45,6 @@ __all__ = [
     "one_or_size",
     "same",
     "same_shape",
+    "shapes_agree",
     "size_of",
 ]

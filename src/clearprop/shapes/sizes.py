@@ -352,6 +352,11 @@ def same(a: Any, b: Any) -> bool:
     return True
 
 
+def shapes_agree(a: Sequence[Any], b: Sequence[Any]) -> bool:
+    """Whether two shapes are one, axis by axis as `same` has it: symbolic axes that agree are merged."""
+    return len(a) == len(b) and all(map(same, a, b))
+
+
 def lone_symbol(dim: Any) -> Symbol | None:
     """The symbol of a size that is one symbol alone."""
     if isinstance(dim, Size) and list(dim.terms.values()) == [1]:
