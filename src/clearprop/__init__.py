@@ -102,6 +102,8 @@ else:
             return _functions.late_name(name, __dir__)  # of a family that is loaded now, a dtype, a constant
         try:
             with _without_collector():
+                if name == "fit":  # while all that trains is loaded, another process may load Numba
+                    _importlib.import_module(f"{__name__}.compiler").expect_training()
                 module = _importlib.import_module(f"{__name__}.{_HOMES[name]}")
         except ModuleNotFoundError as missing:
             if errors.lacks_package(missing):

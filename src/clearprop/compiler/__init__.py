@@ -10,6 +10,7 @@ Open to other folders beside the names here: `epoch_loop`, which loads Numba, an
 from clearprop.compiler.compiled_function import Compiled as Compiled
 from clearprop.compiler.compiled_function import compile as compile
 from clearprop.compiler.executor_choice import ExecutorWarning as ExecutorWarning
+from clearprop.compiler.executor_choice import expect_training as expect_training
 from clearprop.compiler.executor_choice import native_obstacle as native_obstacle
 from clearprop.compiler.executor_choice import numba_obstacle as numba_obstacle
 from clearprop.compiler.executor_choice import warn_user as warn_user

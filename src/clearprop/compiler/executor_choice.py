@@ -71,38 +71,41 @@ def choose_executor(
 
 def foreign_equations(program: Program) -> Collection[Equation]:
     """The equations that have no native form, where the rest can run natively; none where nothing can."""
-    if importlib.util.find_spec("numba") is None:
-        return ()
-    try:
-        # start-up time, as above; and a Numba that is installed may still not load
-        from clearprop.compiler.native.obstacles import obstacles
-    except ImportError:
-        return ()
-    return obstacles(program)
+    found = _native_form()
+    return () if isinstance(found, str) else found.obstacles(program)
 
 
 def native_obstacle(program: Program) -> str | None:
     """Why a lowered program cannot run natively, or None."""
-    found = _obstacle_of_programs()
-    return found if isinstance(found, str) else found(program)
+    found = _native_form()
+    return found if isinstance(found, str) else found.obstacle(program)
 
 
 def numba_obstacle() -> str | None:
     """Why nothing can run natively here, or None."""
-    found = _obstacle_of_programs()
+    found = _native_form()
     return found if isinstance(found, str) else None
 
 
-def _obstacle_of_programs() -> Callable[[Program], str | None] | str:
-    """What says why a program cannot run natively; or why nothing can."""
+def expect_training() -> None:
+    """Say that a training will be compiled: where no kernel is kept, another process loads Numba meanwhile."""
+    if numba_obstacle() is None:
+        # start-up time, as above
+        from clearprop.compiler.native.instruction_driver import expect_driver
+
+        expect_driver()
+
+
+def _native_form() -> Any:
+    """The module that says why a program cannot run natively; or, in words, why nothing can."""
     if not can_compile():
         return "Numba is not installed"
     try:
         # start-up time, as above; and a Numba that is installed may still not load
-        from clearprop.compiler.native.obstacles import obstacle
+        from clearprop.compiler.native import obstacles
     except ImportError as error:
         return f"Numba cannot be used ({error})"
-    return obstacle
+    return obstacles
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import hashlib
 import importlib.metadata
 import os
@@ -18,7 +19,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -28,9 +29,9 @@ import platformdirs
 
 from clearprop.compiler.kernels import Kernel, Parameter
 from clearprop.compiler.native import blas, loader
-from clearprop.compiler.native.compile_process import helper
+from clearprop.compiler.native.compile_process import MOST, CompileProcesses
 from clearprop.compiler.native.scipy_addresses import register_functions_of
-from clearprop.program.processes import awaited_lock, without_collector
+from clearprop.program.processes import awaited_lock, launched_processes, without_collector
 from clearprop.rules import random
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ LIMIT = 512 * 2**20
 """Bytes that the folder may hold; the oldest entries go first."""
 _OFF = "compiled kernels are not kept on disk: {}"
 HELPED = 4
-"""From so many new kernels on a second process helps to compile them."""
+"""From so many new kernels on several processes compile them."""
 
 
 @dataclass
@@ -98,36 +99,89 @@ def is_ready(text: str) -> bool:
     return kernel_key(text) in _loaded or _is_kept(cache_folder(), text)
 
 
+def expect_kernels(text: str) -> None:
+    """Say that many kernels will be needed soon: where not even this one is kept, other processes load Numba meanwhile.
+
+    They wait for the names of kernels for a while.
+    """
+    folder = cache_folder()
+    if folder is None or _expecting or is_ready(text) or launched_processes() > 1:
+        return  # processes of one job have a processor each
+    _expecting.append(_compile_processes(folder, min(blas.cores(), MOST)))
+
+
+_expecting: list[CompileProcesses] = []  # at most one
+
+
+def _forget_processes() -> None:
+    while _expecting:
+        _expecting.pop().forget()
+
+
+os.register_at_fork(after_in_child=_forget_processes)
+
+
 def prepare(texts: Sequence[str]) -> None:
-    """Have all these kernels loaded.  Many new ones are compiled by two processes, from both ends of the list."""
+    """Have all these kernels loaded.  Many new ones are compiled by several processes."""
     texts = list(dict.fromkeys(texts))
     folder = cache_folder()
-    missing = [t for t in texts if not is_ready(t)]
+    missing = {kernel_key(t): t for t in sorted(texts, key=len, reverse=True) if not is_ready(t)}
     if folder is not None and len(missing) >= HELPED:
-        from clearprop.compiler.native.kernel_abi import load  # start-up time: Numba
-
-        # Numba makes much that stays, in which a tenth of its time went into looking for cycles
-        with without_collector():
-            load()  # before the process forks, once for both
-            missing = _long_ones_at_both_ends(missing)
-            with helper(lambda: _compile_absent(reversed(missing), folder)):
-                for text in missing:
-                    kernel_address(text)
+        with contextlib.suppress(OSError):  # what others could not do is done below
+            _compile_together(missing, folder)
     for text in texts:
         kernel_address(text)
 
 
-def _long_ones_at_both_ends(texts: Sequence[str]) -> list[str]:
-    """The order in which two workers who begin at different ends meet at the short ones."""
-    ordered = sorted(texts, key=len, reverse=True)
-    return ordered[0::2] + ordered[1::2][::-1]
+def _compile_together(missing: Mapping[str, str], folder: Path) -> None:
+    """Compile kernels, the long ones first, in processes that take the next one as they become free."""
+    for key, text in missing.items():
+        _write(folder / f"kernel_{key}.py", text.encode())
+    # Numba makes much that stays, in which a tenth of its time went into looking for cycles
+    with without_collector():
+        expected = _processes_at_hand()
+        if expected is None:
+            _load_numba()  # before the process forks, once for all
+        processes = expected or _compile_processes(folder, min(blas.cores(), MOST) - 1)
+        try:
+            if processes.alive:
+                processes.give(list(missing))
+                while expected is None and (taken := processes.take()):
+                    kernel_address(missing[taken])
+                processes.wait()
+        finally:
+            processes.end()
 
 
-def _compile_absent(texts: Iterable[str], folder: Path) -> None:
-    for text in texts:
-        if not _is_kept(folder, text):
+def _processes_at_hand() -> CompileProcesses | None:
+    """The processes that have loaded Numba meanwhile, for one use; None where there are none, or no longer."""
+    found = _expecting.pop() if _expecting else None
+    if found is None or found.alive:
+        return found
+    found.end()
+    return None
+
+
+def _load_numba() -> None:
+    from clearprop.compiler.native import kernel_abi, kernel_imports  # noqa: F401 - start-up time: Numba
+
+    kernel_abi.load()
+
+
+def _compile_processes(folder: Path, many: int) -> CompileProcesses:
+    """So many processes that compile the kernels of which the folder has the text."""
+
+    def begin() -> None:
+        gc.disable()
+        _load_numba()
+
+    def work(key: str) -> None:
+        text = (folder / f"kernel_{key}.py").read_text()
+        if kernel_key(text) == key:
             register_functions_of(text)
-            compile_kernel(kernel_key(text), text, folder)
+            compile_kernel(key, text, folder)
+
+    return CompileProcesses(begin, work, many)
 
 
 def _is_kept(folder: Path | None, text: str) -> bool:

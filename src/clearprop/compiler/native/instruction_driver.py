@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.compiler.native.cache import kernel_address
+from clearprop.compiler.native.cache import expect_kernels, kernel_address
 from clearprop.compiler.native.compile_process import PARTNER
 from clearprop.program.processes import process_lock
 
@@ -177,6 +177,11 @@ def _entry(text: str) -> Any:
 def driver() -> Any:
     """What runs one share alone, given the address of its row of words."""
     return _entry(DRIVER)
+
+
+def expect_driver() -> None:
+    """Say that kernels will be needed soon; every program needs the driver among them."""
+    expect_kernels(DRIVER)
 
 
 DATA = object.__basicsize__
