@@ -8,14 +8,18 @@ import numpy as np
 TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
-def png(values, size=None):
+def png(values, size=None, **chunks):
     """The bytes of a PNG of these values `(height, width[, channels])`; its header may tell another size."""
-    depth = 8 * values.itemsize
     rows = values.reshape(len(values), values.shape[1], -1)
-    height, width = size or rows.shape[:2]
-    header = struct.pack(">IIBBBBB", width, height, depth, TYPES[rows.shape[2]], 0, 0, 0)
-    lines = b"".join(b"\0" + row.astype(row.dtype.newbyteorder(">")).tobytes() for row in rows)
-    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")
+    lines = [row.astype(row.dtype.newbyteorder(">")).tobytes() for row in rows]
+    return png_of(lines, size or rows.shape[:2], 8 * values.itemsize, TYPES[rows.shape[2]], **chunks)
+
+
+def png_of(lines, size, depth, kind, before=(), after=()):
+    """The bytes of a PNG of rows as they are stored, with more chunks `(name, bytes)` before the pixels and behind."""
+    header = struct.pack(">IIBBBBB", size[1], size[0], depth, kind, 0, 0, 0)
+    pixels = (b"IDAT", zlib.compress(b"".join(b"\0" + line for line in lines)))
+    chunks = (b"IHDR", header), *before, pixels, *after, (b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(map(_chunk, chunks))
 
 

@@ -5,6 +5,7 @@ import gzip
 import io
 import itertools
 import json
+import os
 import pickle
 import tarfile
 import zipfile
@@ -362,3 +363,12 @@ def test_a_file_is_read_by_its_own_name(form, tmp_path, monkeypatch):
         Path(f"{name}{suffix}").write_bytes(content)
         found = [c.values.tolist() for c in read(f"{name}{suffix}").columns]
         assert repr(found) == repr(want), name
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = os.fsdecode(b"t\xff.csv")
+    Path(name).write_text("a,b\n1,2\n")
+    with pytest.raises(DataError) as error:
+        read(name)
+    assert str(error.value).splitlines()[0] == "the name 't\\udcff.csv' is no text"

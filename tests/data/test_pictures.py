@@ -1,5 +1,7 @@
 """Folders of pictures, which are rows of an array: the values that were written, and words about what was changed."""
 
+import os
+import struct
 from pathlib import Path
 from unittest.mock import patch
 
@@ -12,7 +14,7 @@ from clearprop.data.readers.reading import Reading
 from clearprop.data.readers.sources import needs_streaming, read
 from clearprop.data.table import load_table
 from clearprop.errors import ClearpropError, DataError
-from tests.data.png import png, save_pictures
+from tests.data.png import png, png_of, save_pictures
 
 RNG = np.random.default_rng(3)
 GREY, COLOUR = (RNG.integers(0, 256, shape, dtype=np.uint8) for shape in ((4, 6), (4, 6, 3)))
@@ -23,10 +25,14 @@ def own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def saved(values, file="a/0.png"):
+def saved(values, file="a/0.png", **chunks):
+    written(png(values, **chunks), file)
+
+
+def written(content, file="a/0.png"):
     path = Path("pictures") / file
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png(values))
+    path.write_bytes(content)
 
 
 def pixels(frame, shape):
@@ -57,7 +63,6 @@ def over_white(values):
 
 KINDS = {
     "grey": (GREY, lambda v: v[..., None], ""),
-    "grey of 16 bits": (GREY.astype(np.uint16) * 256 + 7, lambda v: v[..., None] >> 8, ""),
     "colours": (COLOUR, lambda v: v, ""),
     "colours with transparent places": (
         np.dstack([COLOUR, GREY]), over_white, "1 picture with transparent places, laid over white"),
@@ -74,6 +79,83 @@ def test_every_kind_of_picture_gives_the_values_that_were_written(kind):
     frame, wanted = read("pictures"), expected(values)
     assert abs(pixels(frame, wanted.shape)[0] - wanted).max() <= (1 if note else 0)  # blending rounds
     assert frame.notes == ((note,) if note else ())
+
+
+SMALL_DEPTHS = {1: b"\x1b", 2: b"\x1b", 4: b"\x01\x2f"}
+"""Rows of grey values of so many bits: 0, 0, 0, 1, 1, 0, 1, 1; 0, 1, 2, 3; and 0, 1, 2, 15."""
+CLEAR, DEEP = (
+    "1 picture with transparent places, laid over white",
+    "1 picture of 16 bits, of which the upper 8 are taken",
+)
+DEEP_GREY = np.array([[1000, 2000, 1001], [40000, 65535, 232]], dtype=np.uint16)
+
+
+def key(*values):
+    """The chunk that says which value is transparent."""
+    return {"before": [(b"tRNS", struct.pack(f">{len(values)}H", *values))]}
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("clear", [None, 0, 1, 2, 1000])
+def test_grey_values_of_every_depth_and_the_one_that_is_transparent(depth, clear):
+    if clear is not None and clear >= 2**depth:
+        return
+    chunks = {} if clear is None else key(clear)
+    values = {1: [0, 0, 0, 1, 1, 0, 1, 1], 2: [0, 1, 2, 3], 4: [0, 1, 2, 15], 8: [0, 1, 2, 255]}.get(depth)
+    values = DEEP_GREY if values is None else np.array([values], dtype=np.uint8)
+    if depth >= 8:
+        saved(values, **chunks)
+    else:
+        written(png_of([SMALL_DEPTHS[depth]], values.shape, depth, 0, **chunks))
+    expected = [[255 if v == clear else (v >> 8 if depth == 16 else v * 255 // (2**depth - 1)) for v in row]
+                for row in values.tolist()]  # fmt: skip
+    frame = read("pictures")
+    assert pixels(frame, values.shape)[0].tolist() == expected
+    assert frame.notes == ((CLEAR,) if clear is not None else ()) + ((DEEP,) if depth == 16 else ())
+
+
+PALETTE = (b"PLTE", bytes([10, 20, 30, 40, 50, 60, 70, 80, 90]))
+
+
+def test_palettes_with_transparent_colours_and_grey_of_16_bits_with_a_share_of_it():
+    written(png_of([bytes([0, 1, 2, 1])], (1, 4), 8, 3, before=[PALETTE, (b"tRNS", bytes([255, 0]))]))
+    white = [255, 255, 255]
+    assert pixels(read("pictures"), (4, 3))[0].tolist() == [[10, 20, 30], white, [70, 80, 90], white]
+    saved(np.array([[[0x1000, 0xFFFF], [0x2000, 0x8000]]], dtype=np.uint16))
+    frame = read("pictures")
+    assert pixels(frame, (1, 2))[0].tolist() == [[16, round(32 * 128 / 255 + 127)]]
+    assert frame.notes == (CLEAR, DEEP)
+
+
+SIDE = Image.Exif()
+SIDE[0x0112] = 6
+XMP = b'XML:com.adobe.xmp\0\0\0\0\0<rdf:Description tiff:Orientation="6"/>'
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("chunk", [(b"eXIf", SIDE.tobytes()[6:]), (b"iTXt", XMP)])
+def test_a_picture_is_turned_wherever_its_file_says_so(chunk, place):
+    saved(COLOUR, **{place: [chunk]})
+    np.testing.assert_array_equal(pixels(read("pictures"), (6, 4, 3))[0], np.rot90(COLOUR, -1))
+
+
+def test_of_a_picture_that_moves_the_first_is_taken_and_told():
+    Path("pictures").mkdir()
+    first = Image.fromarray(GREY)
+    first.save("pictures/0.png", save_all=True, append_images=[Image.fromarray(GREY[::-1])])
+    frame = read("pictures")
+    np.testing.assert_array_equal(pixels(frame, (4, 6))[0], GREY)
+    assert frame.notes == ("1 picture that moves, of which the first is taken",)
+
+
+def test_no_picture_of_a_class_is_passed_over():
+    """Cameras begin names with `_`, and so do classes such as `_noise_`; a class without pictures is told."""
+    for file in ("a/0.png", "a/_MG_1.png", "_noise_/0.png"):
+        saved(GREY, file)
+    Path("pictures/b").mkdir()
+    frame = read("pictures")
+    assert frame["file"].values.tolist() == ["_noise_/0.png", "a/0.png", "a/_MG_1.png"]
+    assert frame.notes == ("1 subfolder without pictures, of which no class is made: b",)
 
 
 def test_a_picture_on_its_side_is_turned_and_palettes_are_colours():
@@ -175,7 +257,34 @@ def text_with_this_name():
     Path("pictures/a/0.png").write_text("no picture at all")
 
 
+def deeper():
+    saved(GREY, "a/0.png")
+    saved(GREY, "b/c/0.png")
+
+
+def link():
+    saved(GREY, "a/0.png")
+    Path("pictures/a/1.png").symlink_to("nowhere")
+
+
+def pipe():
+    saved(GREY, "a/0.png")
+    os.mkfifo("pictures/a/1.png")
+
+
 MESSAGES = {
+    "in a folder of a class": (
+        deeper, {}, "'pictures' holds pictures in a folder within that of a class", "pictures in b/c"),
+    "a link": (link, {}, "cannot read 'pictures/a/1.png' as a picture", "a link that leads nowhere"),
+    "a pipe": (pipe, {}, "cannot read 'pictures/a/1.png' as a picture", "no file, but a pipe"),
+    "no text as its name": (
+        lambda: saved(GREY, os.fsdecode(b"a\xff/0.png")), {}, "the name 'pictures/a\\udcff/0.png' is no text", "UTF-8"),
+    "a colour that is none": (
+        lambda: written(png_of([bytes([0, 200])], (1, 2), 8, 3, before=[PALETTE])), {},
+        "cannot read 'pictures/a/0.png' as a picture", "a number of a colour that its palette does not have"),
+    "a transparent colour of 16 bits": (
+        lambda: saved(np.zeros((2, 2, 3), dtype=np.uint16), **key(1, 2, 3)), {},
+        "cannot read 'pictures/a/0.png' as a picture", "a transparent colour of 16 bits"),
     "broken": (broken, {}, "cannot read 'pictures/a/0.png' as a picture", "pictures/a/0.png"),
     "text": (text_with_this_name, {}, "cannot read 'pictures/a/0.png' as a picture", "no PNG or JPEG"),
     "a bomb": (bomb, {}, "the picture 'pictures/a/0.png' is too large", "hundreds of millions of pixels"),

@@ -85,8 +85,9 @@ def form_of(path: Path, source: str) -> FileForm:
 
     A folder has that of the files in it, of pictures those in its subfolders.  Raises DataError for what is there but
     cannot be read: a folder without parts of a table and pictures, or with parts of two forms; a device, a file without
-    permission.
+    permission, a name that is no text.
     """
+    require_name_in_utf8(source)
     if path.is_dir():
         return _form_of_parts(path, source)
     if not path.is_file():
@@ -114,6 +115,18 @@ def form_of(path: Path, source: str) -> FileForm:
     by_name = [form for form in known if path.suffix.lower() in form.suffixes]
     found = next((form for form in known if form.fits(start)), by_name[0] if by_name else CSV)
     return CSV if found in _TEXTS else found
+
+
+def require_name_in_utf8(name: str) -> None:
+    """Raise DataError for a name of a file whose bytes are no text, which neither a run nor a table can hold."""
+    if any("\ud800" <= sign <= "\udfff" for sign in name):
+        raise DataError(
+            f"the name '{name}' is no text",
+            expected="names of files and folders in UTF-8",
+            got="bytes that are not UTF-8",
+            where=name,
+            try_="rename it",
+        )
 
 
 def table_parts(folder: Path) -> list[Path]:

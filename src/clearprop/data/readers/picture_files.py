@@ -7,6 +7,7 @@ that they are rows of an array; what was changed for it is told.
 from __future__ import annotations
 
 import importlib.util
+import mmap
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import NAMES_FILE, Column, PictureForm, RowNumbers, name_list, quantity
-from clearprop.data.readers.formats import MOST_COLUMNS, PICTURES
+from clearprop.data.readers.formats import MOST_COLUMNS, PICTURES, holds_pictures, require_name_in_utf8
 from clearprop.errors import DataError, printable
 
 TRAIN, TEST = "train", "test"
@@ -29,6 +30,11 @@ MOST_SIZES = 4
 """So many sizes are named where pictures differ in size."""
 _ORIENTATION = 0x0112
 """The tag of EXIF that says how a picture is turned."""
+_TURNED = (b"eXIf", b"Orientation", b"Raw profile type")
+"""One of these words is in every PNG that says how it is turned, before its pixels or behind them."""
+_CLEAR = frozenset(("LA", "PA", "RGBA", "La", "RGBa"))
+"""The modes of Pillow with a share of transparency in every place."""
+_OF_SYSTEM = ("Thumbs.db", "desktop.ini", "__MACOSX")
 _GREY = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N"))
 _DEEP = frozenset(("I", "I;16", "I;16B", "I;16L", "I;16N"))
 """The modes of Pillow that hold grey values, and those of them with 16 bits."""
@@ -140,9 +146,30 @@ def _places_of(path: Path, source: str) -> tuple[list[Path], tuple[str, ...]]:
             where=source,
             try_="train/CLASS/… and test/CLASS/…, or CLASS/… alone: no deeper folders",
         )
+    if classed:
+        _require_no_deeper(folders, source)
     others = [file.name for file in (*files, *inside) if not _is_picture(file)]
-    told = f"{quantity(len(others), 'file')} left out, no PNG or JPEG: {name_list(others, 3)}"
-    return classed or loose, (told,) if others else ()
+    empty = [folder.name for folder in folders if not _pictures_in(_inside(folder)[1])]
+    told = [
+        (others, f"{quantity(len(others), 'file')} left out, no PNG or JPEG: {name_list(others, 3)}"),
+        (empty, f"{quantity(len(empty), 'subfolder')} without pictures, of which no class is made: "
+         f"{name_list(empty, 3)}"),
+    ]  # fmt: skip
+    return classed or loose, tuple(note for names, note in told if names)
+
+
+def _require_no_deeper(folders: Sequence[Path], source: str) -> None:
+    """Raise DataError for pictures in a folder within the folder of a class."""
+    for folder in folders:
+        inner = next((sub for sub in _inside(folder)[0] if holds_pictures(sub)), None)
+        if inner is not None:
+            raise DataError(
+                f"{source!r} holds pictures in a folder within that of a class",
+                expected="every picture of a class in its folder itself",
+                got=f"pictures in {printable(f'{folder.name}/{inner.name}')}",
+                where=source,
+                try_=f"move them into {printable(folder.name)}, or take that folder out",
+            )
 
 
 def _class_folders(path: Path) -> tuple[list[Path], list[Path]]:
@@ -157,7 +184,7 @@ def _class_folders(path: Path) -> tuple[list[Path], list[Path]]:
 
 def _inside(folder: Path) -> tuple[list[Path], list[Path]]:
     """The folders and the files in a folder, by name; hidden ones and what systems leave there are passed over."""
-    there = sorted(p for p in folder.iterdir() if not p.name.startswith((".", "_")) and p.name != "Thumbs.db")
+    there = sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name not in _OF_SYSTEM)
     return [p for p in there if p.is_dir()], [p for p in there if not p.is_dir()]
 
 
@@ -177,22 +204,53 @@ def _name_of(source: str, path: Path, place: Path) -> str:
 # ---------------------------------------------------------------------------------------------------- one of them
 @dataclass(frozen=True)
 class _Header:
-    """What a picture says before it is decoded: height and width as it is shown, colours, gaps, its side."""
+    """What a picture says before it is decoded: height and width as it is shown, colours, gaps, its side.
+
+    `deep` is one of 16 bits, `moving` one of several pictures.
+    """
 
     size: tuple[int, int]
     colour: bool
     clear: bool
     turned: bool
+    deep: bool
+    moving: bool
 
 
 def _header(path: Path, where: str) -> _Header:
+    _require_file(path, where)
     with _open_picture(path, where) as picture:
         width, height = picture.size
-        told = picture.format == "JPEG" or "exif" in picture.info  # of another PNG all would be decoded to know
-        place = picture.getexif().get(_ORIENTATION, 1) if told else 1
-        clear = picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info
+        form, moving = _stored_form(picture), picture.format == "PNG" and getattr(picture, "n_frames", 1) > 1
+        clear = picture.mode in _CLEAR or "transparency" in picture.info
+        try:
+            place = picture.getexif().get(_ORIENTATION, 1) if _may_be_turned(picture, path) else 1
+        except Exception as problem:  # as below
+            raise _broken_error(where, problem) from None
         size = (width, height) if place in (5, 6, 7, 8) else (height, width)
-        return _Header(size, picture.mode not in _GREY, clear, place != 1)
+        colour = picture.mode not in _GREY and form != "LA;16B"
+        return _Header(size, colour, clear, place != 1, form.endswith(";16B"), moving)
+
+
+def _require_file(path: Path, where: str) -> None:
+    """Raise DataError for what only looks like a file, and for a name that is no text."""
+    if not path.is_file():
+        found = "a link that leads nowhere" if path.is_symlink() else "no file, but a pipe, a device or the like"
+        raise _broken_error(where, FileNotFoundError(found))
+    require_name_in_utf8(where)
+
+
+def _stored_form(picture: Any) -> str:
+    """How the values lie in a file of which the header alone has been read: L;2 for grey values of 2 bits."""
+    return next((str(tile[3]) for tile in picture.tile), "") if picture.format == "PNG" else ""
+
+
+def _may_be_turned(picture: Any, path: Path) -> bool:
+    """Whether the file says how the picture is turned; a PNG that does may do so behind its pixels, so is decoded."""
+    if picture.format != "PNG" or "exif" in picture.info:
+        return True
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return any(data.find(word) >= 0 for word in _TURNED)
 
 
 def _values_of(path: Path, where: str, turned: bool, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
@@ -201,20 +259,38 @@ def _values_of(path: Path, where: str, turned: bool, size: tuple[int, int], chan
 
     with _open_picture(path, where) as opened:
         try:
+            form = _stored_form(opened)
             opened.load()
             picture = ImageOps.exif_transpose(opened) if turned else opened
-            if picture.mode in _DEEP:
-                grey = np.asarray(picture).astype(np.int64) >> 8
-                picture = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
-            if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
-                above = picture.convert("RGBA")
-                picture = Image.alpha_composite(Image.new("RGBA", above.size, (255, 255, 255, 255)), above)
-            picture = picture.convert("L" if channels == 1 else "RGB")
+            picture = _over_white(picture, form).convert("L" if channels == 1 else "RGB")
             if (picture.height, picture.width) != size:
                 picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
             return np.asarray(picture, dtype=np.uint8).reshape(*size, channels)
         except Exception as problem:  # Pillow's decoders let out nearly anything for damaged files
             raise _broken_error(where, problem) from None
+
+
+def _over_white(picture: Any, form: str) -> Any:
+    """A decoded picture of 8 bits, its transparent places laid over white; `form` as by `_stored_form`.
+
+    Raises ValueError for what has no colours that are sure.
+    """
+    from PIL import Image
+
+    key = picture.info.get("transparency")
+    if picture.mode in _DEEP:
+        grey = np.asarray(picture).astype(np.int64)
+        return Image.fromarray(np.where(grey == key, 255, (grey >> 8).clip(0, 255)).astype(np.uint8))
+    if picture.mode == "P" and 3 * int(np.max(picture, initial=0)) >= len(picture.getpalette("RGB") or ()):
+        raise ValueError("a number of a colour that its palette does not have")
+    if key is not None and form == "RGB;16B":
+        raise ValueError("a transparent colour of 16 bits, of which the lower 8 are not read")
+    if key is not None and form in ("L;2", "L;4"):  # the values were spread over 0 to 255, this one was not
+        picture.info["transparency"] = key * (85 if form == "L;2" else 17)
+    if key is None and picture.mode not in _CLEAR:
+        return picture
+    above = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", above.size, (255, 255, 255, 255)), above)
 
 
 def _open_picture(path: Path, where: str) -> Any:
@@ -319,6 +395,8 @@ def _notes(headers: Sequence[_Header], size: tuple[int, int], channels: int) -> 
         (grey, "grey, taken as colours with three equal channels, since others have colours"),
         (faded, "with colours, taken as grey values, as those of the training were"),
         (clear, "with transparent places, laid over white"),
+        (sum(header.deep for header in headers), "of 16 bits, of which the upper 8 are taken"),
+        (sum(header.moving for header in headers), "that moves, of which the first is taken"),
     ]
     return [f"{quantity(number, 'picture')} {what}" for number, what in told if number]
 
