@@ -39,7 +39,7 @@ def train(
     initial_weights: Annotated[
         Path | None,
         typer.Option(
-            help="Begin with the best weights of another run, whose network has the same arrays.",
+            help="Begin with the best weights of another run with the same network, columns and classes.",
             metavar="RUN",
             rich_help_panel=_RUN,
         ),

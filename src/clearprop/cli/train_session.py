@@ -46,6 +46,7 @@ from clearprop.train import (
     Run,
     TrainingInterrupted,
     as_in_training,
+    begin_with,
     command_of,
     decide_alone,
     job_for,
@@ -263,6 +264,8 @@ class Session:
             world=self.world,
         )
         job = job if origin is None else origin(job)
+        job = job if weights is None else begin_with(weights, job)
+        data = job.data
         if not self.json:
             tell_data(data)
             _tell_plan(job, asked, full)

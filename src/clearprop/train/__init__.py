@@ -29,7 +29,6 @@ from clearprop.train.loading import as_in_training as as_in_training
 from clearprop.train.loading import command_of as command_of
 from clearprop.train.loading import load as load
 from clearprop.train.loading import require_kept as require_kept
-from clearprop.train.loading import with_weights_of as with_weights_of
 from clearprop.train.metrics import Measure as Measure
 from clearprop.train.metrics import higher_is_better as higher_is_better
 from clearprop.train.metrics import outputs_as_predicted as outputs_as_predicted
@@ -62,3 +61,5 @@ from clearprop.train.training_loop import Decide as Decide
 from clearprop.train.training_loop import Plan as Plan
 from clearprop.train.training_loop import decide_alone as decide_alone
 from clearprop.train.training_loop import replay_steps as replay_steps
+from clearprop.train.warm_start import begin_with as begin_with
+from clearprop.train.warm_start import with_weights_of as with_weights_of

@@ -34,7 +34,7 @@ from clearprop.train.calibration import checked_calibration
 from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.job import Job
 from clearprop.train.joint_measures import ends_for
-from clearprop.train.loading import as_in_training, with_weights_of
+from clearprop.train.loading import as_in_training
 from clearprop.train.metrics import METRICS, chosen_among, find_loss, find_metrics, suitable_measures
 from clearprop.train.narration import Narrator
 from clearprop.train.notebook import notebook_events
@@ -53,6 +53,7 @@ from clearprop.train.target_choice import choose_data
 from clearprop.train.thresholds import checked_threshold
 from clearprop.train.training import train
 from clearprop.train.training_loop import Callback, as_callbacks
+from clearprop.train.warm_start import begin_with, with_weights_of
 
 
 @functools.partial(checked_call, remedy="cl.fit(model, (X, y)): inputs and targets are one argument, a pair")
@@ -169,8 +170,8 @@ def fit(
     accumulate  one update for the mean of the gradients of so many batches
     ema         the share that a running average of the weights keeps in each update, such as 0.999: the averages are
                 what is evaluated, and what `run.model` has
-    initial_weights  the folder of a run whose best weights, and state, the training begins with: its network has the
-                same arrays
+    initial_weights  the folder of a run whose best weights, and state, the training begins with: its network is the
+                same, as are the columns, their order, the classes and what the loss takes outputs for
     callbacks   functions `(event, state)`; one that returns "stop" ends the training after the epoch.  One that keeps
                 nothing of the states it is given may say so by `only_looks = True`: short epochs then take less time
     seed        decides the order of the rows and what random layers draw: same seed, same bits
@@ -319,6 +320,7 @@ def fit(
             baseline=bool(baseline),
             world=ranks,
         )
+        job = job if initial_weights is None else begin_with(initial_weights, job)
         run = train(job)
     if verbose and run.headline and (ranks is None or not ranks.rank):
         narrator.tell(run.headline)

@@ -82,24 +82,6 @@ def load(path: str | Path, template: Any = None) -> Run:
     return Run(model, last, history, summary, config, preprocessing, folder.path, workings)
 
 
-def with_weights_of(source: Any, model: Any) -> Any:
-    """The model with the weights, and the state, of a run's best epoch: where another training begins.
-
-    Raises RunError unless the run's network has arrays of the same names, shapes and dtypes.
-    """
-    if not isinstance(source, str | Path):
-        raise ArgumentError(
-            "initial weights come from the folder of a run",
-            expected="a path, or None",
-            got=f"initial_weights = {source!r:.80}",
-            where=user_line(),
-            try_="initial_weights=run.folder",
-        )
-    folder = RunFolder(source)
-    folder.config()  # or it is no run
-    return read_model(folder.model_file, None, model)
-
-
 def _choice(config: Config, summary: Summary, folder: RunFolder, fitted: Preprocessing | None) -> Choice:
     """How a class is chosen: what was asked for, or found.  Raises RunError for what is no threshold, or no costs."""
     costs, place = config.settings.costs, str(folder.path / "config.json")
