@@ -198,17 +198,23 @@ def _rows_at_a_time(g: ConvolutionSizes) -> int:
 
 def _tile_vectors(dtype: str, columns: int) -> tuple[int, int]:
     """Vectors of a tile, and the most rows: so many as the registers hold beside what is multiplied."""
-    if "+avx512f" not in processor():
+    if _registers() == 2:
         return 1, 6
     return (2, 14) if columns >= panel_columns(dtype, 2) else (1, 16)
 
 
+def _registers() -> int:
+    """Registers of this processor that hold a vector."""
+    return 1 if "+avx512f" in processor() else 2
+
+
 def _best_rows(length: int, vectors: int, most: int, overlap: bool) -> int:
     """Rows of the tiles over a length with the least work; what is left over is done again, or row by row."""
+    wide = vectors * _registers()
 
     def cost(rows: int) -> int:
-        one = max(rows * vectors, _FEW) + vectors + 1
-        rest = 0 if overlap else (length % rows) * (_FEW + vectors + 1)
+        one = max(rows * wide, _FEW) + wide + 1
+        rest = 0 if overlap else (length % rows) * (_FEW + wide + 1)
         return (-(-length // rows) if overlap else length // rows) * one + rest
 
     return min(range(1, min(length, most) + 1), key=lambda rows: (cost(rows), -rows), default=1)
