@@ -23,7 +23,16 @@ from clearprop.compiler.native.library_kernels import add_to, combine_parts, pro
 from clearprop.compiler.product_layouts import ProductLayout, product_layouts
 from clearprop.compiler.schedule import Nest, steps_of
 from clearprop.compiler.simd_rows import LANES
-from clearprop.compiler.tiles import CHAIN, LOWER, VECTOR_BYTES, pack_panels, panel_columns, tile_product, tile_shape
+from clearprop.compiler.tiles import (
+    CHAIN,
+    LOWER,
+    VECTOR_BYTES,
+    beat_packing,
+    pack_panels,
+    panel_columns,
+    tile_product,
+    tile_shape,
+)
 from clearprop.compiler.unrolled_rows import COLUMNS
 from clearprop.errors import too_large
 from clearprop.program.ir import Var
@@ -433,9 +442,11 @@ class Binding:
 
 def _tile_rows(g: ProductLayout, kind: str) -> int:
     """Rows of the tiles by which a product is computed the fastest on this processor; 0 where that is BLAS."""
+    if not g.is_small and not beat_packing():
+        return 0
     rows, vectors = tile_shape()
-    for height in (rows, LOWER) if g.is_small else (rows,):
-        if height <= rows and g.fits_tiles(height, panel_columns(kind, vectors), panel_columns(kind, 1)):
+    for height in (rows, LOWER):
+        if g.fits_tiles(height, panel_columns(kind, vectors), panel_columns(kind, 1)):
             return height
     return 0
 
