@@ -20,7 +20,7 @@ from clearprop.compiler.long_sums import long_sums
 from clearprop.compiler.memory_plan import Instruction, MemoryPlan
 from clearprop.compiler.native import blas, thin_products
 from clearprop.compiler.native.library_kernels import add_to, combine_parts, product
-from clearprop.compiler.product_layouts import ProductLayout, product_layouts
+from clearprop.compiler.product_layouts import WINDOW_OPERANDS, ProductLayout, product_layouts
 from clearprop.compiler.schedule import Nest, steps_of
 from clearprop.compiler.simd_rows import LANES
 from clearprop.compiler.tiles import (
@@ -184,13 +184,18 @@ class Binding:
             if op.kind == "product"
             for g in product_layouts(op, self.number)
         )
-        windows = (op for op in steps if op.kind != "product" and op.equation.primitive.kind == "multilinear")
+        windows = (op for op in steps if op.kind != "product" and op.equation.primitive.name in WINDOW_OPERANDS)
         return products + sum(map(self._window_work, windows))
 
     def _window_work(self, op: Statement) -> int:
-        """At least so many multiply-adds, as of a matrix product of operands and a result of these sizes."""
-        shapes = [op.reads[0].shape, op.reads[1].shape, op.out.shape]
-        return math.isqrt(math.prod(self.number(n) for shape in shapes for n in shape))
+        """Multiply-adds of a sum over windows: every weight is met once at each place of y.
+
+        Where those are few beside what is read, it takes as long as a matrix product of operands of these sizes.
+        """
+        names, axes = WINDOW_OPERANDS[op.equation.primitive.name], len(op.equation.params["stride"]) + 2
+        shapes = dict(zip(names, (*(r.shape for r in op.reads), op.out.shape), strict=True))
+        met = math.prod(map(self.number, (*shapes["y"][:-1], *shapes["w"][-axes:])))
+        return max(met, math.isqrt(math.prod(self.number(n) for shape in shapes.values() for n in shape)))
 
     def needs_two_threads(self, awake: bool) -> bool:
         """Whether a second thread pays: in a loop over steps it is `awake`, in a call by itself it is woken first.

@@ -14,6 +14,7 @@ from clearprop.compiler.kernel_text import dtype_name
 from clearprop.compiler.kernels import Kernel
 from clearprop.compiler.native import library_kernels
 from clearprop.compiler.native.loader import processor
+from clearprop.compiler.product_layouts import WINDOW_OPERANDS
 from clearprop.compiler.tiles import VECTOR_BYTES, pack_panels, panel_columns
 
 Place = tuple[Any, int]
@@ -221,7 +222,7 @@ def _best_rows(length: int, vectors: int, most: int, overlap: bool) -> int:
 
 
 def _conv(binding: Binding, op: Statement) -> None:
-    for g, (x, w, y) in _each_example(binding, op, "x", "w", "y"):
+    for g, (x, w, y) in _each_example(binding, op):
         _add_conv(binding, g, Images.plain(g), x, w, y)
 
 
@@ -294,7 +295,7 @@ def _in_panels(binding: Binding, g: ConvolutionSizes, w: Place, vectors: int) ->
 
 
 def _conv_input(binding: Binding, op: Statement) -> None:
-    for g, (y, w, x) in _each_example(binding, op, "y", "w", "x"):
+    for g, (y, w, x) in _each_example(binding, op):
         turned, images = _turn_around(g)
         weights: Place = binding.piece(g.item * g.weights), 0
         row = [0, math.prod(g.kernel), 0, 0, g.each, g.outputs, g.groups]
@@ -328,7 +329,7 @@ def _turn_around(g: ConvolutionSizes) -> tuple[ConvolutionSizes, Images]:
 
 
 def _conv_weight(binding: Binding, op: Statement) -> None:
-    for g, (x, y, w) in _each_example(binding, op, "x", "y", "w"):
+    for g, (x, y, w) in _each_example(binding, op):
         shares = binding.shares(g.images, g.work >= SPLIT_PRODUCT, 1)
         parts: list[Place] = [w] if len(shares) == 1 else [(binding.piece(g.item * g.weights), 0) for _ in shares]
         for part in parts:
@@ -401,13 +402,14 @@ def _add_shares(
     binding.add(calls)
 
 
-def _each_example(binding: Binding, op: Statement, *names: str) -> Iterator[tuple[ConvolutionSizes, list[Place]]]:
+def _each_example(binding: Binding, op: Statement) -> Iterator[tuple[ConvolutionSizes, list[Place]]]:
     """For every example of a batch: the sizes, and where the operands and the result lie."""
     params, number = op.equation.params, binding.number
     stride, dilation = tuple(params["stride"]), tuple(params["dilation"])
     d = len(stride)
     found = [(r.base, number(r.offset) * r.base.dtype.itemsize, tuple(map(number, r.shape))) for r in op.reads]
     found.append((op.out, 0, tuple(map(number, op.out.shape))))
+    names = WINDOW_OPERANDS[op.equation.primitive.name]
     shapes = {name: shape[-d - 2 :] for name, (_, _, shape) in zip(names, found, strict=True)}
     x, w, y = shapes["x"], shapes["w"], shapes["y"]
     padding = tuple(params.get("padding", ()))
