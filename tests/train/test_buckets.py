@@ -143,3 +143,21 @@ def test_a_network_that_takes_one_length_alone_is_refused(tmp_path):
     with pytest.raises(ArgumentError, match="buckets are for networks that take sequences of any length"):
         cl.fit(net, (X, Y), buckets=2, batch_size=8, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+OF_ALL_STEPS = {
+    "a mean of all": lambda: [cl.nn.Masked(cl.nn.Dense(FEATURES, 6), cl.nn.GlobalPool(space=1))],
+    "a mean behind the mask": lambda: [cl.nn.Masked(cl.nn.Dense(FEATURES, 6)), cl.nn.GlobalPool(space=1)],
+    "statistics of all": lambda: [
+        cl.nn.Masked(cl.nn.InstanceNorm(FEATURES, space=1), cl.nn.LSTM(FEATURES, 6, output="last"))],
+    "the last of all": lambda: [cl.nn.Masked(cl.nn.Dense(FEATURES, 6)), cl.nn.LSTM(6, 6, output="last")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OF_ALL_STEPS)
+def test_a_network_whose_answers_change_with_what_is_not_there_is_refused(case):
+    """Its training would see other means than its predictions, which are made of whole sequences."""
+    net = cl.nn.Sequential(*OF_ALL_STEPS[case](), cl.nn.Dense(6, 2))
+    with pytest.raises(ArgumentError, match="buckets are for networks that take sequences of any length") as error:
+        cl.fit(net, (X, Y), buckets=3, batch_size=8)
+    assert error.value.got.startswith("other answers with ")

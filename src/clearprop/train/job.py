@@ -156,22 +156,31 @@ def _buckets_of(model: Any, x: NDArray[Any], number: int, least: int) -> tuple[t
     wide = _width_of_step(model, x)
     steps = x.reshape(len(x), -1, x.shape[-1] if wide is None else wide)
     found = tuple((rows, longest * (wide or 1)) for rows, longest in bucket_rows(lengths_in(steps), number, least))
-    _require_any_length(model, x[:1, : min(width for _, width in found)])
+    rows, width = min(found, key=lambda bucket: bucket[1])
+    _require_any_length(model, x[rows[:1]], width)
     return found
 
 
-def _require_any_length(model: Any, x: NDArray[Any]) -> None:
-    """Raise ArgumentError for a network that takes no sequences as short as this one."""
+def _require_any_length(model: Any, x: NDArray[Any], width: int) -> None:
+    """Raise ArgumentError for a network that takes no sequence x cut to this width, or answers otherwise then."""
     try:
-        model(x)
+        with no_grad(), np.errstate(all="ignore"):
+            whole, cut = (np.asarray(raw(model(part))) for part in (x, x[:, :width]))
+        got = (
+            ""
+            if _is_same(whole, cut, 1e-3)
+            else f"other answers with {x.shape[1] - width:,} more numbers that are not there"
+        )
     except ClearpropError as problem:
+        got = problem.headline
+    if got:
         raise ArgumentError(
             "buckets are for networks that take sequences of any length",
-            expected="layers that go over the steps, and MeanOverSteps or the last step behind them",
-            got=problem.headline,
+            expected="layers that go over the steps that are there, and MeanOverSteps or the last step behind them",
+            got=got,
             where="buckets",
-            try_="no buckets, or cl.nn.MeanOverSteps() in place of cl.nn.Flatten()",
-        ) from None
+            try_="no buckets, or cl.nn.MeanOverSteps() within Masked, in place of cl.nn.Flatten() and of other means",
+        )
 
 
 def _width_of_step(model: Any, x: NDArray[Any]) -> int | None:
@@ -343,6 +352,7 @@ def _try_step(job: Job, pair: Pair, *weight: NDArray[Any]) -> None:
     def take() -> None:
         with np.errstate(all="ignore"):
             step(job.model, job.optimizer.init(job.model), *pair, random.key(0), *weight)
+            _require_separate_rows(job.model, pair[0])
             if loss_task(job.loss.name) is None or not is_ours(type(job.model)):
                 require_dependence(job.loss, job.model, *pair, random.key(0), *weight)
 
@@ -352,6 +362,46 @@ def _try_step(job: Job, pair: Pair, *weight: NDArray[Any]) -> None:
     leaves, structure = flatten(job.model)
     kinds = [(a.dtype.str, a.shape) for a in map(raw, [*leaves, *pair, *weight])]
     return _TRIED.get((known_as, structure, *kinds), take)
+
+
+def _require_separate_rows(model: Any, x: NDArray[Any]) -> None:
+    """Raise ArgumentError for a network whose answer about a row hangs on the others, or on its place among them.
+
+    So is one that takes the axis of rows for one of its own: of steps, or of places in an image.
+    """
+    one, other = x[:1], _another_row(x)
+    layers = model.layers if type(model) is Sequential else (model,)
+    # the same rows in arrays of the same shape: what belongs to a row alone has the same bits, whatever is beside it
+    beside, twice, others = (np.concatenate(pair) for pair in ((one, other), (one, one), (other, other)))
+    for place, layer in enumerate(layers):
+        given = np.shape(raw(beside))
+        with no_grad():
+            beside, twice, others = layer(beside), layer(twice), layer(others)
+        a, b, c = (np.asarray(raw(y)) for y in (beside, twice, others))
+        if a.shape[:1] != (2,) or (_is_same(a[0], b[0]) and _is_same(a[1], c[1]) and _is_same(b[0], b[1])):
+            continue
+        raise ArgumentError(
+            "the network mixes rows: its answer about one changes with those beside it, or with its place",
+            expected="a network that answers each row of x by itself: the first axis counts the rows",
+            got=f"layers[{place}], {layer.label():.200}, that is given {given}"
+            if layer is not model
+            else f"x {x.shape}",
+            where=user_line(),
+            try_="layers for the axes that a row has, Conv1d or space=1 for steps, Conv2d for images; x[:, :, None] where "
+            "a row is steps of one number",
+        )
+
+
+def _another_row(x: NDArray[Any]) -> NDArray[Any]:
+    """A row that differs from the first, as far as there is one: the second, or one of zeros or ones."""
+    found = (x[1:2], np.zeros_like(x[:1]), np.ones_like(x[:1]))
+    return next((row for row in found if len(row) and not np.array_equal(row, x[:1])), x[:1])
+
+
+def _is_same(a: NDArray[Any], b: NDArray[Any], within: float = 1e-5) -> bool:
+    """Whether two results are the same but for rounding, within a share of the largest number."""
+    largest = np.abs(a[np.isfinite(a)]).max(initial=0)
+    return np.allclose(a, b, rtol=0.0, atol=within * float(largest), equal_nan=True)
 
 
 def require_suitable(optimizer: Any, rows: int | None, batch_size: int | None, command: bool) -> None:

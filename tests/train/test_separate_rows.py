@@ -1,0 +1,81 @@
+"""A network answers each row by itself: one that takes the axis of rows for one of its own is refused before training."""
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+from clearprop.errors import ArgumentError
+
+RNG = np.random.default_rng(2)
+N, STEPS, FEATURES = 12, 5, 4
+FLAT = RNG.normal(size=(N, FEATURES)).astype(np.float32)
+SEQUENCES = RNG.normal(size=(N, STEPS, FEATURES)).astype(np.float32)
+Y = np.arange(N) % 2
+
+
+class Centred(cl.nn.Module):
+    """Without the mean of the batch, in inference as well."""
+
+    inner: cl.nn.Dense = cl.nn.Dense(FEATURES, 2)
+
+    def __call__(self, x):
+        return self.inner(x - cl.mean(x, axis=0))
+
+
+def over(layer, size=FEATURES):
+    return cl.nn.Sequential(layer, cl.nn.LSTM(size, 6, output="last"), cl.nn.Dense(6, 2))
+
+
+# name: network, rows, and the layer that is named
+MIXING = {
+    "statistics of images": (over(cl.nn.GroupNorm(1, FEATURES)), SEQUENCES, "layers[0], GroupNorm"),
+    "statistics of each image": (over(cl.nn.InstanceNorm(FEATURES)), SEQUENCES, "layers[0], InstanceNorm"),
+    "a pool of images": (over(cl.nn.AvgPool(3, stride=1, padding="same")), SEQUENCES, "layers[0], AvgPool"),
+    "a convolution of images": (over(cl.nn.Conv2d(4, 4, 3, padding="same")), SEQUENCES, "layers[0], Conv2d"),
+    "attention over rows": (
+        cl.nn.Sequential(cl.nn.Dense(4, 4), cl.nn.MultiHeadAttention(4, 2), cl.nn.Dense(4, 2)), FLAT,
+        "layers[1], MultiHeadAttention"),
+    "rows as steps": (cl.nn.Sequential(cl.nn.LSTM(4, 3), cl.nn.Dense(3, 2)), FLAT, "layers[0], LSTM"),
+    "rows as steps, both ways": (
+        cl.nn.Sequential(cl.nn.GRU(4, 3, bidirectional=True), cl.nn.Dense(6, 2)), FLAT, "layers[0], GRU"),
+    "rows as places": (cl.nn.Sequential(cl.nn.SinusoidalPositions(4), cl.nn.Dense(4, 2)), FLAT, "layers[0], Sinusoidal"),
+    "a softmax over rows": (
+        cl.nn.Sequential(cl.nn.Dense(4, 2), lambda x: cl.softmax(x, axis=0)), FLAT, "layers[1], <lambda>"),
+    "a module of one's own": (Centred(), FLAT, "x (2, 4)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("alike", [False, True])
+@pytest.mark.parametrize("name", MIXING)
+def test_a_network_that_mixes_rows_is_refused(name, alike, tmp_path):
+    net, x, got = MIXING[name]
+    x = x.copy()
+    if alike:  # the first rows say nothing then
+        x[1] = x[0]
+    with pytest.raises(ArgumentError, match="the network mixes rows") as error:
+        cl.fit(net, (x, Y), epochs=1, batch_size=6, out=tmp_path / "run")
+    assert got in error.value.got and not (tmp_path / "run").exists()
+
+
+def test_batches_of_an_iterable_are_looked_at_too():
+    net, x, got = MIXING["rows as steps"]
+    with pytest.raises(ArgumentError, match="the network mixes rows") as error:
+        cl.fit(net, [(x[:6], Y[:6]), (x[6:], Y[6:])], epochs=1)
+    assert got in error.value.got
+
+
+SEPARATE = {
+    "the axes said": over(cl.nn.GroupNorm(1, FEATURES, space=1)),
+    "rows within": cl.nn.Sequential(
+        lambda x: cl.reshape(x, (-1, FEATURES)), cl.nn.Dense(FEATURES, 6), lambda x: cl.reshape(x, (-1, STEPS * 6)),
+        cl.nn.Dense(STEPS * 6, 2)),
+    "statistics of training": cl.nn.Sequential(
+        cl.nn.BatchNorm(FEATURES), cl.nn.Dropout(0.5), cl.nn.Flatten(), cl.nn.Dense(STEPS * FEATURES, 2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SEPARATE)
+@pytest.mark.parametrize("value", [None, 0.0, 1.0])
+def test_others_are_trained_whatever_the_numbers_are(name, value):
+    x = SEQUENCES if value is None else np.full_like(SEQUENCES, value)
+    assert cl.fit(SEPARATE[name], (x, Y), epochs=1, batch_size=6).status == "done"
