@@ -1,4 +1,4 @@
-"""A network answers each row by itself: one that takes the axis of rows for one of its own is refused before training."""
+"""A network answers each row by itself: one that takes the axis of rows for one of its own is refused."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,8 @@ MIXING = {
     "rows as steps": (cl.nn.Sequential(cl.nn.LSTM(4, 3), cl.nn.Dense(3, 2)), FLAT, "layers[0], LSTM"),
     "rows as steps, both ways": (
         cl.nn.Sequential(cl.nn.GRU(4, 3, bidirectional=True), cl.nn.Dense(6, 2)), FLAT, "layers[0], GRU"),
-    "rows as places": (cl.nn.Sequential(cl.nn.SinusoidalPositions(4), cl.nn.Dense(4, 2)), FLAT, "layers[0], Sinusoidal"),
+    "rows as places": (
+        cl.nn.Sequential(cl.nn.SinusoidalPositions(4), cl.nn.Dense(4, 2)), FLAT, "layers[0], Sinusoidal"),
     "a softmax over rows": (
         cl.nn.Sequential(cl.nn.Dense(4, 2), lambda x: cl.softmax(x, axis=0)), FLAT, "layers[1], <lambda>"),
     "a module of one's own": (Centred(), FLAT, "x (2, 4)"),

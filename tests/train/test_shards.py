@@ -16,6 +16,7 @@ from clearprop.runs.state import State
 from clearprop.train import sharded_executor as module
 from clearprop.train.batches import ArrayFeed
 from clearprop.train.fitting import fit
+from clearprop.train.metrics import find_loss, find_metrics
 from clearprop.train.sharded_executor import sharded_executor
 from clearprop.train.shards import bounds, shares, tree_sum
 from clearprop.train.step import Step, make_step
@@ -32,8 +33,7 @@ def test_shards_hold_every_row_once_and_count_by_their_rows(rows, power):
     sizes = [end - begin for begin, end in cut]
     assert max(sizes) - min(sizes) <= 1
     assert np.allclose(np.array(shares(rows, 2**power)) * rows, sizes)
-    weight = np.arange(rows) % 3 + 1.0
-    assert sum(shares(rows, 2**power, weight)) == pytest.approx(1.0)
+    assert sum(shares(rows, 2**power)) == pytest.approx(1.0)
 
 
 def test_the_tree_adds_neighbours_first():
@@ -66,9 +66,9 @@ def test_without_chance_and_statistics_shards_are_the_ordinary_step(rows, weight
     """Of a short batch too, and of rows that count differently, some of them not at all."""
     x, y = rows64(rows)
     weight = [np.array([0.0, 0.0, 2.0, 1.0] * rows)[:rows]] if weighted else []
-    rule, loss = cl.optim.sgd(0.1, momentum=0.9), lambda o, t, *w: cl.nn.mse(o, t, sample_weight=w[0] if w else None)
+    rule, loss = cl.optim.sgd(0.1, momentum=0.9), find_loss("mse")
     model, penalty = dense64(), cl.nn.Penalty(0.0, 0.1)
-    metrics = (lambda o, t, *w: cl.nn.mae(o, t, sample_weight=w[0] if w else None),)
+    metrics = tuple(find_metrics(["mae"]))
     whole = make_step(loss, metrics, rule, penalty)(model, rule.init(model), x, y, KEY, *weight)
     step = make_step(loss, metrics, rule, penalty, 4)
     as_one = step(model, rule.init(model), x, y, KEY, *weight)
@@ -79,6 +79,29 @@ def test_without_chance_and_statistics_shards_are_the_ordinary_step(rows, weight
         for a, b in zip(cl_leaves(found), cl_leaves(whole), strict=True):
             assert np.allclose(a, b, rtol=1e-12, atol=1e-14)
     assert finished and after.totals[0] == rows
+
+
+@pytest.mark.parametrize("shards", [1, 2, 4])
+def test_weights_of_rows_count_once_in_a_training_on_shards(shards):
+    """Against a loop by hand, whose batches divide by their rows: Σ w·loss / rows, with weights of mean 1."""
+    x, y = rows64(22)
+    weight = np.random.default_rng(1).uniform(0.1, 3, 22)
+    weight[3:9] = 0
+    options = {"batch_size": 8, "epochs": 2, "shuffle": False, "optimizer": cl.optim.sgd(0.1), "loss": "mse"}
+    run = fit(dense64(), (x, y), sample_weight=weight, grad_shards=shards, **options)
+    model, rule, scaled, losses = dense64(), cl.optim.sgd(0.1), weight / weight.mean(), []
+    for begin in (0, 8, 16) * 2:
+        rows = slice(begin, begin + 8)
+
+        def loss(m, rows=rows):
+            return cl.sum(scaled[rows, None] * cl.square(m(x[rows]) - y[rows])) / y[rows].size
+
+        value, grads = cl.value_and_grad(loss)(model)
+        losses.append(float(value) * len(x[rows]))
+        model = cl.optim.apply_updates(model, rule.update(grads, rule.init(model), model)[0])
+    for a, b in zip(cl_leaves(run.last), cl_leaves(model), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+    assert run.history[1]["train"]["loss"] == pytest.approx(sum(losses[3:]) / 22, rel=1e-12)
 
 
 def cl_leaves(tree):

@@ -166,11 +166,8 @@ def _require_any_length(model: Any, x: NDArray[Any], width: int) -> None:
     try:
         with no_grad(), np.errstate(all="ignore"):
             whole, cut = (np.asarray(raw(model(part))) for part in (x, x[:, :width]))
-        got = (
-            ""
-            if _is_same(whole, cut, 1e-3)
-            else f"other answers with {x.shape[1] - width:,} more numbers that are not there"
-        )
+        more = f"other answers with {x.shape[1] - width:,} more numbers that are not there"
+        got = "" if _is_same(whole, cut, 1e-3) else more
     except ClearpropError as problem:
         got = problem.headline
     if got:
@@ -383,12 +380,9 @@ def _require_separate_rows(model: Any, x: NDArray[Any]) -> None:
         raise ArgumentError(
             "the network mixes rows: its answer about one changes with those beside it, or with its place",
             expected="a network that answers each row of x by itself: the first axis counts the rows",
-            got=f"layers[{place}], {layer.label():.200}, that is given {given}"
-            if layer is not model
-            else f"x {x.shape}",
+            got=f"x {x.shape}" if layer is model else f"{given} for layers[{place}], {layer.label():.200}",
             where=user_line(),
-            try_="layers for the axes that a row has, Conv1d or space=1 for steps, Conv2d for images; x[:, :, None] where "
-            "a row is steps of one number",
+            try_="layers for the axes of a row: space=1 or Conv1d for steps; x[:, :, None] for steps of one number",
         )
 
 

@@ -115,11 +115,8 @@ class NativeParts:
         return replace(state, model=self.live[0], optimizer=self.live[1])
 
     def write(self, state: State, rows: Picked, place: ShardPlace, depth: int) -> NDArray[Any]:
-        """See `StepParts`; zeros where the share is 0: rows without weight have no mean."""
+        """See `StepParts`."""
         buffer = self.buffers[depth]
-        if not place.share:
-            buffer[...] = 0
-            return buffer
         self.number[...], self.shard[...], self.share[...] = state.step, place.number, place.share
         size = place.end - place.begin
         loop = self.terms.bound_to(size)

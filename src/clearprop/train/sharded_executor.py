@@ -205,20 +205,16 @@ class CompiledParts:
         return copy_of(state)
 
     def write(self, state: State, rows: Picked, place: ShardPlace, depth: int) -> NDArray[Any]:
-        """See `StepParts`; zeros where the share is 0: rows without weight have no mean."""
-        share = place.share or 1.0
+        """See `StepParts`."""
         batch = rows.part(place.begin, place.end)
-        found = self._terms(state.model, np.array(state.step), np.array(place.number), share, *batch)
+        found = self._terms(state.model, np.array(state.step), np.array(place.number), place.share, *batch)
         if self._layout is None:
             leaves, structure = flatten(found)
             arrays = [np.asarray(raw(leaf)) for leaf in leaves]
             shapes, dtypes = [a.shape for a in arrays], [a.dtype for a in arrays]
             self._layout = Layout(structure, shapes, dtypes, self.work.ranks.size)
             self._buffers = self.work.buffers(self._layout)
-        if place.share:
-            self._layout.write(found, self._buffers[depth])
-        else:
-            self._buffers[depth][...] = 0
+        self._layout.write(found, self._buffers[depth])
         return self._buffers[depth]
 
     def update(self, state: State, own: NDArray[Any]) -> tuple[Any, Any, Any, bool]:
@@ -263,9 +259,9 @@ class _ShardsOf:
     """A batch that is to be learned from, and how it is cut."""
 
     def __init__(self, batch: Picked, count: int) -> None:
-        rows, weights = batch.count(), Picked(batch.arrays[2:], batch.rows)
+        rows = batch.count()
         self.batch = batch
-        self._bounds, self._shares = bounds(rows, count), shares(rows, count, *weights.part(0, rows))
+        self._bounds, self._shares = bounds(rows, count), shares(rows, count)
 
     def place(self, s: int) -> ShardPlace:
         """Shard number s."""

@@ -37,16 +37,15 @@ def bounds(rows: int, shards: int) -> list[tuple[int, int]]:
     return list(pairwise(cuts))
 
 
-def shares(rows: int, shards: int, weight: Any = None) -> list[float]:
-    """How much each shard counts in the mean over a batch: by its rows, or by their weights `(rows,)`.
+def shares(rows: int, shards: int) -> list[float]:
+    """How much each shard counts in the mean over a batch: by its rows.
 
-    >>> shares(10, 4), shares(2, 2, [3.0, 1.0])
-    ([0.2, 0.3, 0.2, 0.3], [0.75, 0.25])
+    Weights of rows do not enter: they are in the loss already, which divides by the number of rows (`Measure`).
+
+    >>> shares(10, 4)
+    [0.2, 0.3, 0.2, 0.3]
     """
-    if weight is None:
-        return [(end - begin) / rows for begin, end in bounds(rows, shards)]
-    amounts = np.asarray(raw(weight), np.float64)
-    return [float(amounts[begin:end].sum() / amounts.sum()) for begin, end in bounds(rows, shards)]
+    return [(end - begin) / rows for begin, end in bounds(rows, shards)]
 
 
 def tree_sum(terms: Sequence[Any]) -> Any:
@@ -69,14 +68,11 @@ def mean_over_shards(objective: Callable[..., Any], shards: int) -> Callable[...
 
     def whole(model: Any, x: Any, y: Any, rng: Any, *weight: Any) -> Any:
         rows = raw(x).shape[0]
-        counted = shares(rows, shards, *weight)
-        found, parts = [], []
-        for s, (begin, end) in enumerate(bounds(rows, shards)):
-            if counted[s]:  # rows of weight 0 alone have no mean
-                found.append(
-                    objective(model, *(a[begin:end] for a in (x, y)), _key(rng, s), *(w[begin:end] for w in weight))
-                )
-                parts.append(counted[s])
+        parts = shares(rows, shards)
+        found = [
+            objective(model, x[begin:end], y[begin:end], _key(rng, s), *(w[begin:end] for w in weight))
+            for s, (begin, end) in enumerate(bounds(rows, shards))
+        ]
 
         def mean(values: Any) -> Any:
             return tree_sum([part * value for part, value in zip(parts, values, strict=True)])
