@@ -66,7 +66,7 @@ def _parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--kernel", choices=[*LIMITS], help="hold every contender to these instructions")
     parser.add_argument("--offline", action="store_true", help="install nothing: peers that are not there are absent")
     parser.add_argument(
-        "--out", help="folder for speed.md and speed.json (default docs/tables; .bench/quick if --quick)"
+        "--out", help="folder for speed.md and speed.json, or speed-avx2.… (default docs/tables; .bench/quick if --quick)"
     )
     return parser.parse_args(arguments)
 
@@ -114,10 +114,12 @@ def _calls(i: Installed) -> int | None:
 def _write(folder: Path, record: dict[str, Any], rows: dict[str, dict[str, Result]]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     text = report.markdown(record, rows)
-    (folder / "speed.md").write_text(text)
-    (folder / "speed.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    kernel = record["machine"]["kernel"]
+    name = f"speed-{kernel}" if kernel else "speed"
+    (folder / f"{name}.md").write_text(text)
+    (folder / f"{name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     print(text)
-    print(f"written to {folder}/speed.md and speed.json", file=sys.stderr)
+    print(f"written to {folder}/{name}.md and {name}.json", file=sys.stderr)
 
 
 if __name__ == "__main__":
