@@ -66,7 +66,7 @@ def _parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--kernel", choices=[*LIMITS], help="hold every contender to these instructions")
     parser.add_argument("--offline", action="store_true", help="install nothing: peers that are not there are absent")
     parser.add_argument(
-        "--out", help="folder for speed.md and speed.json, or speed-avx2.… (default docs/tables; .bench/quick if --quick)"
+        "--out", help="folder for speed.md, speed.json or speed-avx2.… (default docs/tables; .bench/quick if --quick)"
     )
     return parser.parse_args(arguments)
 
