@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -54,7 +55,7 @@ class ArrayLabels:
         names = ("false", "true") if y.dtype.kind == "b" and classes == 2 else tuple(map(str, range(classes)))
         return cls(ClassTarget("y", "boolean" if names[0] == "false" else "integer", names), _type_name(y), True)
 
-    @property
+    @functools.cached_property
     def values(self) -> NDArray[Any]:
         """The classes in the dtype that they came in, or in a wider one, where it cannot hold the last of them."""
         own = self.target.labels

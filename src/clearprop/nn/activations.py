@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
+
+from numpy.typing import NDArray
 
 from clearprop.arrays.functions import FUNCTIONS
 from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
 from clearprop.nn.fields import static
 from clearprop.nn.module import Module
+from clearprop.primitives import REGISTRY
+from clearprop.rules.eager import rectify_in_place
 
 LINEAR = "linear"
 SUITED = {
@@ -87,6 +92,21 @@ class Activation(Module):
     def label(self) -> str:
         """The name, with parameters if any."""
         return self.name + (f"({', '.join(f'{k}={v}' for k, v in self.options)})" if self.options else "")
+
+
+def on_own_floats(layer: Activation) -> Callable[[NDArray[Any]], Any] | None:
+    """What computes it of floats that are nobody else's; None where that may hang on more than their values.
+
+    >>> import numpy as np
+    >>> on_own_floats(Activation("relu"))(np.array([-1.0, 2.0]))
+    array([0., 2.])
+    """
+    if layer.name == "relu":
+        return rectify_in_place
+    function = REGISTRY.get(layer.name)  # None: of a family that is loaded when it is asked for
+    if function is None or function.kind != "elementwise":
+        return None
+    return functools.partial(function, **dict(layer.options))
 
 
 class Function(Module):

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.arrays.tensor import Tensor, asarray
 from clearprop.errors import ArgumentError, checked_call, require_flag, user_line
-from clearprop.nn.activations import LINEAR, Activation, as_layer
+from clearprop.nn.activations import LINEAR, Activation, as_layer, on_own_floats
 from clearprop.nn.argument_checks import require_dtype, require_features, require_fraction, require_number, require_size
 from clearprop.nn.context import is_training, next_key
 from clearprop.nn.fields import parameter, state, static
 from clearprop.nn.initialisers import as_key, initialiser
 from clearprop.nn.module import Module
 from clearprop.primitives import REGISTRY
-from clearprop.program.ir import is_array_now, shape_of
-from clearprop.program.values import name_variable, raw
+from clearprop.program.ir import STACK, is_array_now, shape_of
+from clearprop.program.values import RECORDING, Node, name_variable, quiet, raw
 from clearprop.rules import random
 from clearprop.rules.arithmetic import add
+from clearprop.rules.eager import product
 from clearprop.rules.elementwise import clip, sqrt, where
 from clearprop.rules.indexing import take
 from clearprop.rules.joining import concat
@@ -292,6 +294,10 @@ class Sequential(Module):
 
     def forward(self, x: Any) -> Any:
         """The last layer of … of the first of x."""
+        chain = None if STACK.builders or _is_tracked(self.layers) else chain_of(self)
+        if chain is not None and chain.takes(value := raw(x)) and not (RECORDING.on and chain.is_recorded(x)):
+            with quiet():
+                return Tensor(chain(value, product))
         for i, layer in enumerate(self.layers):
             x = name_variable(layer(x), f"h{i}")  # while it is traced, generated sources call the output of layer i so
         return x
@@ -301,6 +307,108 @@ class Sequential(Module):
 
     def __len__(self) -> int:
         return len(self.layers)
+
+
+FEW = 1 << 16
+"""Up to so many numbers the questions that layers ask take a share of the time that shows."""
+
+
+class Chain:
+    """Dense layers and what follows each, as arrays: rows go through them without another question.
+
+    The values are those of the layers: it calls the same functions, and writes over what it has made itself.
+    """
+
+    def __init__(self, steps: Sequence[_Step], held: Sequence[tuple[Node, NDArray[Any]]]) -> None:
+        self._steps, self._held = steps, held
+        self.weights = [weight for weight, _, _ in steps]
+        self.inputs, self.dtype = len(self.weights[0]), self.weights[0].dtype
+        self.multiply: Multiply | None = None  # what multiplies by these weights, where that was asked for
+
+    def takes(self, x: Any) -> bool:
+        """Whether x is few rows of the first layer's dtype and inputs, and no tensor was given away."""
+        if type(x) is not np.ndarray or x.ndim != 2 or x.dtype is not self.dtype:
+            return False
+        if x.shape[1] != self.inputs or x.size > FEW:
+            return False
+        for tensor, array in self._held:  # noqa: SIM110 - a generator takes as long as a small product
+            if tensor.value is not array:
+                return False
+        return True
+
+    def is_recorded(self, x: Any) -> bool:
+        """Whether what is computed of x is to be recorded."""
+        if isinstance(x, Node) and x.tracked:
+            return True
+        return any(tensor.requires_grad or tensor.application is not None for tensor, _ in self._held)
+
+    def __call__(self, x: NDArray[Any], multiply: Multiply) -> NDArray[Any]:
+        """The outputs for rows that it `takes`; `multiply` gives products in memory of their own."""
+        for weight, bias, activate in self._steps:
+            x = multiply(x, weight)
+            if bias is not None:
+                np.add(x, bias, out=x)
+            if activate is not None:
+                x = activate(x)
+        return x
+
+
+Multiply: TypeAlias = Callable[[NDArray[Any], NDArray[Any]], Any]
+_Step: TypeAlias = tuple[NDArray[Any], NDArray[Any] | None, Callable[[NDArray[Any]], Any] | None]
+_CHAINS: WeakKeyDictionary[Any, Chain | None] = WeakKeyDictionary()
+
+
+def chain_of(model: Any) -> Chain | None:
+    """The chain of a `Sequential` of dense layers and activations, made once; None for any other model."""
+    if type(model) is not Sequential:
+        return None
+    try:
+        return _CHAINS[model]
+    except KeyError:
+        chain = _CHAINS[model] = _make_chain(model)
+        return chain
+
+
+def _make_chain(model: Sequential) -> Chain | None:
+    steps, held = list[_Step](), list[tuple[Node, NDArray[Any]]]()
+    for layer in model.layers:
+        step = _dense_step(layer, held) if type(layer) is Dense else _activate(steps[-1], layer) if steps else None
+        if step is None:
+            return None
+        if type(layer) is Dense:
+            if steps and (step[0].dtype is not steps[-1][0].dtype or steps[-1][0].shape[1] != len(step[0])):
+                return None
+            steps.append(step)
+        steps[-1] = step
+    return Chain(steps, held) if steps else None
+
+
+def _dense_step(layer: Any, held: list[tuple[Node, NDArray[Any]]]) -> _Step | None:
+    """The layer's arrays, if they are floats of one dtype and as a layer is made; its tensors are `held` with them."""
+    given = [a for a in (layer.weight, layer.bias) if a is not None]
+    weight, *biases = map(raw, given)
+    if any(type(a) is not np.ndarray or a.dtype is not weight.dtype or a.dtype.kind != "f" for a in (weight, *biases)):
+        return None
+    if weight.ndim != 2 or any(b.shape != weight.shape[1:] for b in biases):  # `with_fields` takes others
+        return None
+    held += [(a, raw(a)) for a in given if isinstance(a, Node)]
+    return weight, biases[0] if biases else None, None
+
+
+def _activate(step: _Step, layer: Module) -> _Step | None:
+    """The step with the activation behind it; None for another layer, and where there is one already."""
+    if type(layer) is not Activation or step[2] is not None:
+        return None
+    if layer.name == LINEAR:
+        return step
+    activate = on_own_floats(layer)
+    return None if activate is None else (*step[:2], activate)
+
+
+def _is_tracked(layers: Sequence[Module]) -> bool:
+    """Whether the first weight is tracked: then no chain is worth being made, for the network is soon another."""
+    first = layers[0] if layers else None
+    return type(first) is Dense and isinstance(first.weight, Node) and first.weight.tracked
 
 
 def array_through(model: Any, x: Any) -> Any:
@@ -317,10 +425,34 @@ def array_through(model: Any, x: Any) -> Any:
     """
     if type(model) is not Sequential or not is_array_now(x):
         return raw(model(x))
+    chain = chain_of(model)
+    if chain is not None and chain.takes(x):
+        return chain(x, product)
     for layer in model.layers:
         through = _LAYERS.get(type(layer))
         x = raw(layer(x)) if through is None else through(layer, x)
     return x
+
+
+def few_through(
+    model: Any, x: Any, multiplier: Callable[[Sequence[NDArray[Any]]], Multiply | None]
+) -> NDArray[Any] | None:
+    """`array_through` of few rows through plain layers, by products with the weights that are made once for them.
+
+    None for what is no plain row of plain layers, and where the `multiplier` has none.
+
+    >>> import clearprop as cl
+    >>> import numpy as np
+    >>> few_through(cl.nn.Sequential("relu"), np.array([[-1.0, 2.0]]), lambda weights: None)
+    """
+    chain = chain_of(model) if is_array_now(x) else None
+    if chain is None or not chain.takes(x) or not x.flags.aligned:
+        return None
+    multiply = chain.multiply = chain.multiply or multiplier(chain.weights)
+    if multiply is None:
+        return None
+    with quiet():
+        return chain(x, multiply)
 
 
 def _through_dense(layer: Any, x: Any) -> Any:

@@ -100,6 +100,12 @@ def rectify(x: NDArray[Any]) -> Any:
     return np.maximum(x, 0.0)
 
 
+def rectify_in_place(x: NDArray[Any]) -> NDArray[Any]:
+    """The same in the same memory."""
+    np.maximum(x, 0.0, out=x)
+    return x
+
+
 def choose(condition: NDArray[Any], a: NDArray[Any], b: Any) -> Any:
     """a where the condition holds, b elsewhere; a choice between an array and 0 masks the array's bits."""
     if type(b) is float and type(a) is np.ndarray and a.size >= MANY and _can_mask(condition, a, b):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -98,7 +99,8 @@ class _Known:
         return (
             self.activation == activation
             and len(arrays) == len(self.arrays)
-            and all(a is b and _is_shared(a) for a, b in zip(arrays, self.arrays, strict=True))
+            and all(map(operator.is_, arrays, self.arrays))
+            and all(map(_is_shared, arrays))
         )
 
 

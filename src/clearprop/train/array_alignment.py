@@ -14,6 +14,7 @@ from clearprop.data.array_checks import plain_array, require_rows
 from clearprop.data.parts import Pair
 from clearprop.errors import ShapeError, user_line
 from clearprop.nn.fields import PARAMETER
+from clearprop.nn.layers import chain_of
 from clearprop.nn.losses import is_binary, loss_task, several_quantiles_of
 from clearprop.nn.structure import layout
 from clearprop.program.ir import Equation, trace
@@ -43,6 +44,9 @@ class Adaptation:
 
 def dtype_of(model: Any) -> np.dtype[Any]:
     """The dtype of a network: that of its first parameter."""
+    chain = chain_of(model)
+    if chain is not None:
+        return chain.dtype
     leaves, structure = flatten(model)
     return type_of(raw(leaves[layout(structure).kinds.index(PARAMETER)])).dtype
 

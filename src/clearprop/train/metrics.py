@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop import nn
-from clearprop.compiler import row_products
+from clearprop.compiler.row_products import FEW, few_rows_by, row_products
 from clearprop.data.array_checks import require_rows
 from clearprop.data.encodings import ClassTarget, NumberTarget
 from clearprop.data.joint_target import JointTarget, Target
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.target_transforms import TargetTransform
 from clearprop.errors import ArgumentError, unknown_name, user_line
-from clearprop.nn.layers import array_through
+from clearprop.nn.layers import array_through, few_through
 from clearprop.nn.loss_text import SetLoss, require_pair, takes_weights
 from clearprop.nn.losses import has_log_link, is_binary, loss_task, quantiles_of, several_quantiles_of
 from clearprop.program.ir import shape_of, trace
@@ -480,6 +480,8 @@ def outputs_as_predicted(model: Any, x: Any) -> Any:
 def outputs_of(model: Any, x: Any) -> NDArray[Any]:
     """The model's outputs for all rows of x, as an array; computed without history, some rows at a time."""
     require_rows(x)
+    if len(x) <= FEW and (few := few_through(model, x, few_rows_by)) is not None:
+        return few
     with no_grad(), quiet():
         parts = [_outputs_at_once(model, x[i : i + ROWS_AT_ONCE]) for i in range(0, len(x) or 1, ROWS_AT_ONCE)]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)

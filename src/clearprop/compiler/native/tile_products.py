@@ -65,6 +65,31 @@ def _multiply(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any], threads: int)
         _call(_product(dtype), 0, m, *rest)
 
 
+class FewRows:
+    """`product_of_rows` of few rows and one of some matrices, on this thread: what these say is put together once.
+
+    matrices  of one dtype, float32 or float64, in plain order
+    """
+
+    def __init__(self, matrices: Sequence[NDArray[Any]]) -> None:
+        self._known: dict[int, tuple[Any, ...]] = {}
+        for b in matrices:
+            (k, n), item = b.shape, b.itemsize
+            rest = (_address(b), n * item, tile_shape()[1] * VECTOR_BYTES, n * item, n, k)
+            self._known[id(b)] = (b, _product(_NAMES[b.dtype]), rest)
+
+    def __call__(self, a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+        """A·B, where B is one of the matrices and A, of their dtype, has less than `MANY` rows."""
+        _, call, (start, step, panel, below, n, k) = self._known[id(b)]
+        out = np.empty((len(a), n), a.dtype)
+        down, right = a.strides
+        call(_WORDS(0, len(a), _address(a), down, right, start, step, panel, _address(out), below, n, k))
+        return out
+
+
+_WORDS = struct.Struct("12q").pack
+
+
 def _call_side_by_side(kernel: Kernel, first: Sequence[int], second: Sequence[int]) -> None:
     """Call a kernel with two rows of words, on two threads."""
     mine, theirs = (InstructionTable([KernelCall(kernel, list(row), [])], [False]) for row in (first, second))
@@ -96,6 +121,9 @@ def _call(kernel: _Entry, *words: int) -> None:
     kernel(struct.pack(f"{len(words)}q", *words))
 
 
+_word_at = ctypes.c_size_t.from_address
+
+
 def _address(array: NDArray[Any]) -> int:
     """Where the data are; NumPy's own `ctypes.data` takes as long as a small product."""
-    return ctypes.c_size_t.from_address(id(array) + DATA).value if READS_OBJECTS else array.ctypes.data
+    return _word_at(id(array) + DATA).value if READS_OBJECTS else array.ctypes.data
