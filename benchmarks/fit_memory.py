@@ -33,7 +33,7 @@ FRAMES = (
 )
 """Data that a user holds."""
 FILES = ("Parquet", "CSV")
-"""Data that is read: the columns as they were read count, too."""
+"""Data that is read: what is held of its columns counts, too."""
 W3 = "W3"
 """The workload of that name, through `cl.fit`: its weights and the state of its optimizer are larger than its table."""
 WARM = 3_000

@@ -194,8 +194,9 @@ def _page(lines: list[str], of_fit: list[str]) -> str:
             "",
             "`cl.fit` on columns of normal numbers and a class, a tenth of the rows held out, for an epoch. *Peak* is "
             "what it took beyond the imports and the data themselves, divided by the table of float32 into which the "
-            "data are encoded. Columns of a frame that are float64 are read where they are; of files the columns count "
-            "that were read. W3 has 1.9 million weights, which Adam keeps three times.",
+            "data are encoded. Columns of a frame that are float64 are read where they are; those of a file lie on "
+            "disk meanwhile, as float64, where the table is large. W3 has 1.9 million weights, which Adam keeps "
+            "three times.",
             "",
             "| data | rows × columns | table, MB | peak / table |",
             "|---|---|---|---|",

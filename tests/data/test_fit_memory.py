@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.fit_memory import FRAMES, in_process
+from benchmarks.fit_memory import FILES, FRAMES, in_process
 from tests.tiers import later
 
 ROWS, COLUMNS = 200_000, 100
@@ -10,12 +10,8 @@ BOUND = 1.5
 """At 80 MB; what does not grow with the data is a fifth of it there."""
 
 
-@pytest.mark.parametrize("form", ["polars with gaps", *later([f for f in FRAMES if f != "polars with gaps"])])
+@pytest.mark.parametrize(
+    "form", ["polars with gaps", *later([f for f in (*FRAMES, *FILES) if f != "polars with gaps"])]
+)
 def test_a_table_is_held_once(form):
     assert in_process(form, ROWS, COLUMNS) < BOUND
-
-
-@pytest.mark.parametrize("form", later(["Parquet"]))
-def test_what_a_reader_made_of_columns_is_let_go(form):
-    """Columns count twice the table, what they are encoded into once; of all else there is less than one."""
-    assert in_process(form, ROWS, COLUMNS) < 4.0

@@ -6,7 +6,7 @@ import csv
 import io
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.columns import Column, ColumnKind, Frame, Levels, TextBytes
+from clearprop.data.columns import Column, ColumnKind, Frame, Levels, TableColumns, TextBytes, same
 from clearprop.data.kinds.time_forms import LONGEST_TIME
 from clearprop.data.readers.dialects import (
     as_usual,
@@ -32,13 +32,16 @@ from clearprop.data.readers.formats import (
     LONGEST_LINE,
     blank_lines,
     empty_error,
+    is_large,
     long_line_error,
     no_rows_error,
+    place_of_line,
     quote_error,
     ragged_error,
     require_columns_in_bounds,
     zeros_error,
 )
+from clearprop.data.readers.number_columns import NumberColumns, store_numbers
 from clearprop.data.readers.number_marks import marks_of
 from clearprop.data.readers.plain_text import (
     NOTHING_KNOWN,
@@ -53,6 +56,7 @@ from clearprop.data.readers.plain_text import (
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.text_codes import FewTexts, TextCodes, few_texts, known_places, levels_of
 from clearprop.data.readers.text_form import (
+    Codes,
     Evidence,
     NumberForm,
     TextForm,
@@ -60,6 +64,7 @@ from clearprop.data.readers.text_form import (
     evidence_of,
     find_form,
     is_plain,
+    trim_texts,
 )
 from clearprop.errors import DataError
 
@@ -226,9 +231,17 @@ class CsvFile:
         if data.shape != (len(kept), len(header)):  # quotes within fields, such as 5" pipe
             data = rows_one_by_one(file, self.form.separator, header, len(kept), headed)
         rows = data if kept.all() else data.filter(kept)
-        found = _trim(rows, words, known.bare)
+        found = trim_texts(rows, words, known.bare)
         self.marked |= {name for i, name in enumerate(header) if name not in texts and not is_plain(found.to_series(i))}
         return found
+
+    def parts(
+        self, records: Records, lines: Iterable[bytes], known: RegularRows, as_text: Collection[str] | None
+    ) -> Iterator[tuple[int, polars.DataFrame]]:
+        """The `texts` of lines, each of which is a row, some together, and the number of bytes that these are."""
+        head = heading(records).encode()
+        for piece in lines:
+            yield len(piece), self.texts(head + piece, records.header, rows_of(piece), True, known, as_text)
 
     def _parsed(
         self, file: Path | bytes, headed: bool, missing: Sequence[str] = (), numbers: Sequence[bool] = ()
@@ -291,30 +304,50 @@ def read_csv(
             starts = np.array(array("q", records), dtype=np.int64)
         else:
             starts = np.arange(records.begin, records.begin + regular.number)
-    if not (starts > 0).any():
+    kept, known = starts > 0, regular or NOTHING_KNOWN
+    rows = int(kept.sum())
+    if not rows:
         raise no_rows_error(records.header, source)
-    kept = starts > 0
-    known = regular or NOTHING_KNOWN
     goal = records.header[-1] if target is None else target
     spelled = reading.spelled | {goal}
-    texts = table.texts(table.path, records.header, kept, table.form.header, known, as_text | spelled)
+    numbers = NumberColumns(len(records.header), rows) if is_large(rows, len(records.header)) else None
+    makers, texts = _numbers_apart(table, records, known, as_text | spelled, numbers)
+    if texts is None:
+        texts = table.texts(table.path, records.header, kept, table.form.header, known, as_text | spelled)
     table.decide_numbers(evidence_of(texts) if table.needs_evidence else ())
-    cells = table.cells(texts, records.header, goal, known)
+    rest = [place for place, name in enumerate(records.header) if name not in makers]
+    cells = table.cells(texts, tuple(records.header[place] for place in rest), goal, known.of(rest))
     kinds: list[ColumnKind] = ["category" if cell.name in as_text else cell.kind for cell in cells]
-    cells[0].codes.texts = texts = texts.clear()  # those of a column go when it is made: no table is in memory twice
-    names = zip(records.header, kinds, strict=True)
-    columns = tuple(cells.pop(0).as_kind(kind, name in spelled) for name, kind in names)
-    notes = table.notes + blank_lines(int((~kept).sum()) - table.plain.blanked)
+    for cell in cells[:1]:
+        cell.codes.texts = texts = texts.clear()  # those of a column go when it is made: no table is in memory twice
+    for kind in kinds:
+        cell = cells.pop(0)
+        column = cell.as_kind(kind, cell.name in spelled)
+        makers[cell.name] = partial(same, column) if numbers is None else numbers.keep(column)
+    columns = TableColumns(records.header, [makers[name] for name in records.header], rows)
+    notes = table.notes + blank_lines(len(kept) - rows - table.plain.blanked)
     lines = starts[kept] - table.plain.shift
-    place = partial(place_of, source, lines)
-    return Frame(source, columns, place, notes=notes, lines=lines, decimal=table.numbers.decimal)
+    where = partial(place_of_line, source, lines)
+    return Frame(source, columns, where, notes=notes, lines=lines, decimal=table.numbers.decimal)
+
+
+def _numbers_apart(
+    table: CsvFile, records: Records, known: RegularRows, as_text: Collection[str], numbers: NumberColumns | None
+) -> tuple[dict[str, Callable[[], Column]], polars.DataFrame | None]:
+    """What gives the columns of numbers, and the texts of all others; None where the file must be read as one."""
+    numeric = {records.header[place] for place in known.numeric} - set(as_text)
+
+    def parts() -> Iterator[polars.DataFrame]:
+        lines = pieces_of_lines(table.path, byte_of_line(table.path, records.begin), _AT_ONCE)
+        return (texts for _, texts in table.parts(records, lines, known, as_text))
+
+    if numbers is None or not numeric:
+        return {}, None
+    return store_numbers(numbers, records.header, numeric, table.marked, parts)
 
 
 def regular_rows(table: CsvFile, records: Records) -> RegularRows | None:
-    """The rows, where each line below the header is one; None where `Records` must look closer.
-
-    Most tables are such.
-    """
+    """The rows, where each line below the header is one, as in most; None where `Records` must look closer."""
     width, words = len(records.header), table.reading.missing_words
     if table.form.trailing or width < 2:
         return None
@@ -327,7 +360,7 @@ def regular_rows(table: CsvFile, records: Records) -> RegularRows | None:
     return found._replace(numeric=frozenset(some) - found.coded)
 
 
-_OPENING = 1 << 14
+_OPENING, _AT_ONCE = 1 << 14, 1 << 23
 
 
 def heading(records: Records) -> str:
@@ -340,11 +373,6 @@ def rows_of(piece: bytes) -> NDArray[np.bool_]:
     """True for every line, each of which is a row."""
     line_feeds = np.count_nonzero(np.frombuffer(piece, np.uint8) == ord("\n"))
     return np.ones(line_feeds + (not piece.endswith(b"\n")), np.bool_)
-
-
-def place_of(source: str, lines: NDArray[np.int64], column: str, row: int) -> str:
-    """Where a value stands, for rows that start at these lines."""
-    return f"{source}:{lines[row]}, column {column!r}"
 
 
 def _checked_header(row: list[str], line: int, source: str) -> tuple[str, ...]:
@@ -362,27 +390,6 @@ def _checked_header(row: list[str], line: int, source: str) -> tuple[str, ...]:
             try_="rename one of them" if any(map(str.isalpha, double[0])) else "--header no if this is a row of values",
         )
     return names
-
-
-@dataclass(eq=False)
-class Codes:
-    """Which columns hold codes such as `0815`; those that are `plain` hold none."""
-
-    texts: polars.DataFrame
-    header: tuple[str, ...]
-    plain: frozenset[str]
-
-    @cached_property
-    def names(self) -> frozenset[str]:
-        """Their names, found for all columns at once: one by one, a wide table takes seconds."""
-        import polars as pl
-
-        if len(self.plain) == len(self.header):
-            return frozenset()
-        places = [i for i, name in enumerate(self.header) if name not in self.plain]
-        begun = pl.all().filter(pl.all().str.starts_with("0"))
-        found = self.texts[:, places].select(begun.str.contains(r"^0\d{2,}$").any()).row(0)
-        return frozenset(self.header[i] for i, codes in zip(places, found, strict=True) if codes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -489,12 +496,3 @@ class Cells:
 
 
 _SOME = 4096
-
-
-def _trim(data: polars.DataFrame, missing: tuple[str, ...], bare: bool) -> polars.DataFrame:
-    """The texts without blanks around them, null where they say that a value is missing; all columns in one go."""
-    import polars as pl
-
-    data.columns = [f"c{i}" for i in range(data.width)]
-    texts = data if bare else data.select(pl.all().str.strip_chars())
-    return texts.select(pl.when(~pl.all().is_in(list(missing))).then(pl.all())) if missing else texts

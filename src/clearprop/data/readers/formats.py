@@ -10,6 +10,9 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from clearprop.data.columns import name_list, quantity
 from clearprop.errors import DataError
 
@@ -180,6 +183,24 @@ def place_of_row(source: str, column: str, row: int) -> str:
     "t.npy, row 3 (the first is 0), column 'size'"
     """
     return f"{source}, row {row} (the first is 0), column {column!r}"
+
+
+def place_of_line(source: str, lines: NDArray[np.int64], column: str, row: int) -> str:
+    """Where a value stands in a text file, whose rows start at these lines."""
+    return f"{source}:{lines[row]}, column {column!r}"
+
+
+LARGE = 2**26
+"""Numbers of a table that take so many bytes, or more, are not held in memory while it is read whole."""
+
+
+def is_large(rows: int, columns: int) -> bool:
+    """Whether a table of so many numbers is large.
+
+    >>> is_large(1000, 10), is_large(10**6, 100)
+    (False, True)
+    """
+    return 8 * rows * columns >= LARGE
 
 
 MOST_COLUMNS = 32_768

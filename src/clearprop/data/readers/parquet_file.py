@@ -189,6 +189,7 @@ def _reader_errors(source: str) -> Iterator[None]:
         raise _broken_error(source, " ".join(str(problem).split())[:200] or type(problem).__name__) from None
     finally:
         pa.set_memory_pool(before)
+        before.release_unused()  # pages are unpacked in it, whatever was set
 
 
 def _broken_error(source: str, detail: str) -> DataError:

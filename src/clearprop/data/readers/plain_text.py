@@ -367,6 +367,11 @@ class RegularRows(NamedTuple):
     coded: frozenset[int] = frozenset()
     numeric: frozenset[int] = frozenset()
 
+    def of(self, places: Sequence[int]) -> RegularRows:
+        """The same of the columns at these places alone."""
+        coded, numeric = ({n for n, place in enumerate(places) if place in of} for of in (self.coded, self.numeric))
+        return self._replace(coded=frozenset(coded), numeric=frozenset(numeric))
+
 
 NOTHING_KNOWN = RegularRows(0, bare=False, told=False)
 

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -363,6 +364,36 @@ def is_plain(text: polars.Series) -> bool:
     import polars as pl
 
     return text.cast(pl.Float64, strict=False).null_count() == text.null_count()
+
+
+def trim_texts(data: polars.DataFrame, missing: tuple[str, ...], bare: bool) -> polars.DataFrame:
+    """The texts without blanks around them, null where they say that a value is missing; all columns in one go."""
+    import polars as pl
+
+    data.columns = [f"c{i}" for i in range(data.width)]
+    texts = data if bare else data.select(pl.all().str.strip_chars())
+    return texts.select(pl.when(~pl.all().is_in(list(missing))).then(pl.all())) if missing else texts
+
+
+@dataclass(eq=False)
+class Codes:
+    """Which columns hold codes such as `0815`; those that are `plain` hold none."""
+
+    texts: polars.DataFrame
+    header: tuple[str, ...]
+    plain: frozenset[str]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Their names, found for all columns at once: one by one, a wide table takes seconds."""
+        import polars as pl
+
+        if len(self.plain) == len(self.header):
+            return frozenset()
+        places = [i for i, name in enumerate(self.header) if name not in self.plain]
+        begun = pl.all().filter(pl.all().str.starts_with("0"))
+        found = self.texts[:, places].select(begun.str.contains(r"^0\d{2,}$").any()).row(0)
+        return frozenset(self.header[i] for i, codes in zip(places, found, strict=True) if codes)
 
 
 @dataclass

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Protocol
 
-from clearprop.data.columns import Column, Frame, Locator, quantity
+from clearprop.data.columns import Column, Frame, Locator, TableColumns, quantity, same
 from clearprop.data.readers.array_tables import ArrayTable
 from clearprop.data.readers.formats import NPY, PARQUET, FileForm, form_of, place_of_row, table_parts
+from clearprop.data.readers.number_columns import NumberColumns, of_numbers
 from clearprop.data.readers.parquet_file import ParquetTable, joined_column
 from clearprop.data.readers.reading import ALL_COLUMNS, ColumnRequest
 from clearprop.data.streaming.memory import give_back
@@ -24,7 +26,9 @@ TABLE_LIMIT = 2 * 2**30
 """The largest size in bytes, at 8 bytes a value, of a table that is read into memory at once."""
 MUCH = 2**24
 """Bytes from which what readers leave behind is worth giving back."""
-_ROWS_AT_ONCE = 65_536
+_ROWS_AT_ONCE, _HELD = 65_536, 2**26
+_BYTES_OF_A_VALUE = 32
+"""A reader holds no more than this of each value that it reads, packed, unpacked and as a number."""
 
 
 class TypedTable(Protocol):
@@ -162,12 +166,31 @@ def read_typed(
             try_="clearprop train --memory 1GB, which streams it; or fewer rows",
         )
     asked = ColumnRequest(None, table.names[-1] if target is None else target, as_text, spelled)
-    parts = [[*reversed(block)] for block in table.blocks(_ROWS_AT_ONCE, asked)]
-    # what has been joined is let go, so that the table is not in memory twice
-    columns = tuple(joined_column([part.pop() for part in parts]) for _ in table.names)
+    columns = _columns_of(table, asked)
     if size > MUCH:
         give_back()
     return Frame(source, columns, table.place, notes=table.notes)
+
+
+def _columns_of(table: TypedTable, asked: ColumnRequest) -> TableColumns:
+    """All columns, as many together as the reader holds little of: those of numbers are kept some rows at a time."""
+    numbers = NumberColumns(len(table.names), table.rows)
+    makers = dict[str, Callable[[], Column]]()
+    held = min(table.held_per_column, _BYTES_OF_A_VALUE * table.rows)
+    together = max(1, _HELD // held) if held else len(table.names)
+    for begin in range(0, len(table.names), together):
+        texts, first = dict[str, list[Column]](), 0
+        names = table.names[begin : begin + together]
+        for block in table.blocks(_ROWS_AT_ONCE, replace(asked, names=names)):
+            for column in block:
+                if of_numbers(column):
+                    numbers.write(column.name, first, column.values)
+                    makers.setdefault(column.name, numbers.maker(column))
+                else:
+                    texts.setdefault(column.name, []).append(column)
+            first += len(block[0].values)
+        makers |= {name: partial(same, joined_column(pieces)) for name, pieces in texts.items()}
+    return TableColumns(table.names, [makers[name] for name in table.names], table.rows)
 
 
 def _require_same_columns(first: TypedTable, other: TypedTable) -> None:

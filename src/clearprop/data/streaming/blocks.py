@@ -19,11 +19,9 @@ from clearprop.data.readers.csv_file import (
     CsvFile,
     Records,
     heading,
-    place_of,
     regular_rows,
-    rows_of,
 )
-from clearprop.data.readers.formats import CSV, FileForm, blank_lines, no_rows_error, table_parts
+from clearprop.data.readers.formats import CSV, FileForm, blank_lines, no_rows_error, place_of_line, table_parts
 from clearprop.data.readers.plain_text import NOTHING_KNOWN, RegularRows, byte_of_line, pieces_of_lines
 from clearprop.data.readers.reading import AS_SHOWN, ColumnRequest, Reading
 from clearprop.data.readers.sources import file_form
@@ -318,7 +316,7 @@ class _Csv:
             rows = int(kept.sum())
             blank += len(kept) - rows
             if rows:
-                place = partial(place_of, self.source, starts[kept] - self.table.plain.shift)
+                place = partial(place_of_line, self.source, starts[kept] - self.table.plain.shift)
                 cells = self.table.cells(texts, self.names, goal, self._known, different)
                 used = self.names if asked.names is None else asked.names
                 columns = {c.name: TextValues(c, c.name in spelled) for c in cells if c.name in used}
@@ -348,13 +346,11 @@ class _Csv:
         self, records: Records, part: RowRange, budget: Budget, written: Collection[str] | None
     ) -> Iterator[_Texts]:
         """The texts of rows where every line is one."""
-        head, line, byte = heading(records).encode(), part.begin.line, part.begin.byte
-        end = None if part.end is None else part.end.byte
-        for piece in pieces_of_lines(self.table.path, byte, budget.text, end):
-            kept = rows_of(piece)
-            texts = self.table.texts(head + piece, records.header, kept, True, self._known, written)
-            yield np.arange(line, line + len(kept)), kept, texts, byte
-            line, byte = line + len(kept), byte + len(piece)
+        line, byte = part.begin.line, part.begin.byte
+        lines = pieces_of_lines(self.table.path, byte, budget.text, None if part.end is None else part.end.byte)
+        for size, texts in self.table.parts(records, lines, self._known, written):
+            yield np.arange(line, line + len(texts)), np.ones(len(texts), np.bool_), texts, byte
+            line, byte = line + len(texts), byte + size
 
 
 def _cut_rows(records: Records) -> Iterator[tuple[NDArray[np.int64], str]]:
