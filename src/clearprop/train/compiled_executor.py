@@ -24,6 +24,9 @@ from clearprop.train.executor import PAUSE_SECONDS, Ended, Executor, Pause, Runs
 from clearprop.train.sharded_executor import sharded_executor
 from clearprop.train.step import Step, identity_of
 
+WORTH_A_COPY, LONGEST_PAUSE = 100, 0.5
+"""Steps run so many times as long as the state then takes to copy; but at most so many seconds between two pauses."""
+
 
 def choose_executor(step: Step, key: NDArray[np.uint32]) -> Executor:
     """The executor of a step: it compiles the step when it first meets data, natively where possible.
@@ -99,7 +102,7 @@ class _NativeEpochs:
     def __init__(self, loop: Any) -> None:
         self.loop = loop
         self.held: State | None = None  # the state that the loop's arrays hold
-        self.pace = 0.0
+        self.pace, self.copying = 0.0, 0.0  # seconds of a step, and of a state that is handed out
         self._ahead: _EpochsAhead | None = None
 
     def __call__(self, state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
@@ -151,7 +154,9 @@ class _NativeEpochs:
         return state, False
 
     def _chunk(self) -> int:
-        return max(1, int(PAUSE_SECONDS / self.pace)) if self.pace else 1
+        """Steps until the next pause, where the state is copied: a large one less often."""
+        seconds = min(max(PAUSE_SECONDS, WORTH_A_COPY * self.copying), LONGEST_PAUSE)
+        return max(1, int(seconds / self.pace)) if self.pace else 1
 
     def _advance(self, state: State, block: Block, cut: Batching, to: int) -> State:
         began = time.perf_counter()
@@ -160,7 +165,10 @@ class _NativeEpochs:
         scalars = self._run(block.order, cut.size, first, last, int(rows[-1]))
         seconds = (time.perf_counter() - began) / (last - first)
         self.pace = min(self.pace, seconds) if self.pace else seconds if state.step else 0.0
+        began = time.perf_counter()
         model, optimizer, _ = self.loop.carry()
+        copying = time.perf_counter() - began
+        self.copying = min(self.copying or copying, copying)
         step = state.step + last - first
         return State(model, optimizer, step, state.epoch, to, _add_batches(state.totals, rows, scalars))
 
