@@ -25,8 +25,9 @@ Executor: TypeAlias = Callable[[State, Feed, int | None, Pause], tuple[State, bo
 """`executor(state, feed, last, pause) -> (state, finished)`.
 
 It takes the state through the batches of its epoch, up to batch number `last` (None: all), calling `pause` about
-every tenth of a second, or oftener; where the state is large, up to half a second.  Where no batch is left before `last`, the step is only made ready: compiled.
-`finished` says that the epoch has no further batch.  How often it pauses changes no bit.
+every tenth of a second, or oftener; where the state is large, up to half a second.  Where no batch is left before
+`last`, the step is only made ready: compiled.  `finished` says that the epoch has no further batch.  How often it
+pauses changes no bit.
 """
 
 Ended: TypeAlias = Callable[[State], bool]
