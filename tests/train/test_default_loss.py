@@ -42,6 +42,30 @@ def test_arrays(model, y, loss):
         assert cl.fit(model, batches, epochs=1).config.settings.loss == loss
 
 
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float32])
+@pytest.mark.parametrize("loss", [None, "cross_entropy"])
+def test_a_one_among_zeros_is_a_class_in_every_dtype(dtype, loss):
+    """As indicator columns are written; learned, measured and predicted as the classes themselves."""
+    hot = np.eye(3, dtype=dtype)[LABELS]
+    options = {"epochs": 2, "metrics": ["accuracy"], "validation": (X[:9], hot[:9])}
+    run = cl.fit(THREE, (X, hot), loss=loss, **options)
+    by_number = cl.fit(THREE, (X, LABELS), **{**options, "validation": (X[:9], LABELS[:9])})
+    assert run.config.settings.loss == "cross_entropy"
+    for a, b in zip(run.model.parameters().values(), by_number.model.parameters().values(), strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(run.predict(X), by_number.predict(X))
+    measured, known = run.evaluate(X, hot), by_number.evaluate(X, LABELS)
+    assert measured == pytest.approx(known, rel=1e-5) and set(measured) == {"loss", "accuracy"}
+    assert cl.fit(cl.nn.mlp([3, 3]), (X, (X > 0).astype(dtype)), epochs=1).config.settings.loss == "mse"
+
+
+def test_batches_of_them_are_probabilities_or_refused():
+    batches = [(X[i : i + 8].astype(np.float32), np.eye(3, dtype=int)[LABELS[i : i + 8]]) for i in range(0, 40, 8)]
+    with pytest.raises(cl.ClearpropError, match="cross_entropy cannot compare logits") as error:
+        cl.fit(THREE, batches, epochs=1)
+    assert "or probabilities of shape (2, 3)" in error.value.expected
+
+
 @pytest.mark.parametrize(
     ("y", "outputs", "loss"),
     [

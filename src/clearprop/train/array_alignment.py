@@ -70,16 +70,17 @@ def fitted_inputs(model: Any, array: NDArray[Any]) -> NDArray[Any]:
 def adaptation(model: Any, pair: Pair, loss: Measure) -> tuple[Adaptation, NDArray[Any]]:
     """How the pair is made to fit, and the network's outputs for its first two rows.
 
-    Labels stay integers, whatever they are compared with, and lose an axis of one where there are several outputs; the
-    targets of losses of numbers become floats, and a column where the network has one output, or gives quantiles; so do
-    those of a loss of the user's own that would compare a column with a row, every output with every target.
+    Labels stay integers, whatever they are compared with, unless there is one for each output, and lose an axis of one
+    where there are several outputs; the targets of losses of numbers become floats, and a column where the network has
+    one output, or gives quantiles; so do those of a loss of the user's own that would compare a column with a row,
+    every output with every target.
     """
     x, y = pair
     dtype = dtype_of(model)
     first = fitted_inputs(model, x[:2])
     outputs = outputs_on_trial(model, first)
     task = loss_task(loss.name)
-    floating = y.dtype.kind == "f" or task == "numbers"
+    floating = _becomes_floats(loss, outputs, y)
     column = y.ndim == 1 and (outputs.shape[1:] == (1,) or bool(several_quantiles_of(loss.name)))
     if task is not None:
         column = column and (task == "numbers" or is_binary(loss.name))
@@ -89,6 +90,14 @@ def adaptation(model: Any, pair: Pair, loss: Measure) -> tuple[Adaptation, NDArr
     return Adaptation(
         None if first.dtype == x.dtype else dtype, y_dtype, column, _has_flat_labels(task, outputs)
     ), outputs
+
+
+def _becomes_floats(loss: Measure, outputs: NDArray[Any], y: NDArray[Any]) -> bool:
+    """Whether targets are floats to the loss: numbers, or probabilities, be they a 1 among 0s in whole numbers."""
+    if y.dtype.kind == "f" or loss_task(loss.name) == "numbers":
+        return True
+    several = loss_task(loss.name) == "classes" and not is_binary(loss.name) and outputs.shape[-1] > 1
+    return several and y.ndim > 1 and y.shape[1:] == outputs.shape[1:]
 
 
 def _has_flat_labels(task: str | None, outputs: NDArray[Any]) -> bool:

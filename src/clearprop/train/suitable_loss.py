@@ -26,8 +26,9 @@ def suitable_loss(model: Any, data: Prepared) -> str:
 
     Classes by name (a data frame): cross-entropy, or for two of them and one output binary cross-entropy.  Whole
     numbers, one a row or one for each element of a sequence: cross-entropy for several outputs, binary cross-entropy
-    for one output and targets 0 and 1.  Probabilities, one for each output, that sum to 1: cross-entropy.  All other
-    numbers: mse.  An iterable is judged by its first batch; one that can only be gone through once gets cross-entropy.
+    for one output and targets 0 and 1.  Probabilities, or a 1 among 0s, one for each output, that sum to 1:
+    cross-entropy.  All other numbers: mse.  An iterable is judged by its first batch; one that can only be gone through
+    once gets cross-entropy.
     """
     # The targets decide: names, whole numbers, shares, other numbers; the outputs settle what two of them leave open.
     if data.preprocessing is not None:
@@ -42,7 +43,7 @@ def suitable_loss(model: Any, data: Prepared) -> str:
     if y.dtype.kind in "biu" and (each or not several):
         two = not several and (data.labels is not None or bool(np.isin(y, (0, 1)).all()))
         return "cross_entropy" if several else "binary_cross_entropy" if two else "mse"
-    shares = several and y.shape[1:] == outputs.shape[1:] and y.dtype.kind == "f" and bool((y >= 0).all())
+    shares = several and y.shape[1:] == outputs.shape[1:] and bool((y >= 0).all())
     return "cross_entropy" if shares and np.allclose(y.sum(axis=-1), 1.0, atol=ROUNDING) else "mse"
 
 
