@@ -85,6 +85,23 @@ def test_parts_follow_each_other_and_share_no_character(tmp_path):
     assert data.train[0][1, 0] - data.train[0][0, 0] == 4  # half a context
 
 
+ENCODINGS = {
+    "utf-8": "", "utf-8-sig": "", "utf-16": "utf-16", "utf-16-le": "utf-16-le", "cp1252": "cp1252",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_text_in_another_encoding_is_told(encoding, tmp_path):
+    text = "Ein Café, ein Tee.\n" * 20
+    (tmp_path / "t.txt").write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    reading = Reading(unit="char", context=8)
+    parts = text_parts(tmp_path / "t.txt", reading, None, None)
+    assert "".join(sorted(set(text))) == "".join(parts["labels"].target.classes)
+    told = [note for note in parts["told"]["notes"] if "--encoding" in note]
+    name = ENCODINGS[encoding]
+    assert told == ([f"the text is read as {name} (--encoding says another)"] if name else [])
+
+
 def test_words_are_those_that_are_written():
     text = "Don't stop! (Really?)\nDon't, stop; rare"
     known = Vocabulary.of(text, "word")

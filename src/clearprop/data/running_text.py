@@ -103,6 +103,11 @@ def _strange_character(known: Vocabulary, text: str, place: int, number: int, so
 
 def read_text(source: str | Path, encoding: str | None = None) -> str:
     """The text of a file, decoded and unpacked as tables are.  Raises DataError for what is no text, or too much."""
+    return _text_and_note(source, encoding)[0]
+
+
+def _text_and_note(source: str | Path, encoding: str | None) -> tuple[str, str]:
+    """The same, with what is to be told of its encoding."""
     file_form(Path(source), str(source))  # refuses what is not there or cannot be read
     return whole_text(Path(source), str(source), LARGEST_TEXT, encoding)
 
@@ -133,7 +138,7 @@ def text_parts(source: Any, reading: Reading, validation: float | None, test: fl
         raise ArgumentError(
             "a unit is that of a text in a file", expected="the path of a text file", got=f"{source!r:.80}"
         )
-    text = read_text(source, reading.encoding)
+    text, note = _text_and_note(source, reading.encoding)
     known = Vocabulary.of(text, unit)
     codes = known.encode(text, str(source))
     held = [round(share * len(codes)) for share in (validation or 0.0, test or 0.0)]
@@ -155,7 +160,7 @@ def text_parts(source: Any, reading: Reading, validation: float | None, test: fl
         "validation": parts.get("validation"),
         "test": parts.get("test"),
         "source": str(source),
-        "told": _event_of(known, len(codes), context, held),
+        "told": _event_of(known, len(codes), context, held, note),
         "rows": rows,
         "labels": known.labels,
     }
@@ -184,10 +189,11 @@ def _nothing_to_learn(known: Vocabulary, code: int, source: str) -> DataError:
     )
 
 
-def _event_of(known: Vocabulary, length: int, context: int, held: Sequence[int]) -> dict[str, Any]:
+def _event_of(known: Vocabulary, length: int, context: int, held: Sequence[int], note: str) -> dict[str, Any]:
     """What the `data` event says of a text."""
     name = UNITS[known.unit]
     notes = [
+        note,
         f"a text of {length:,} {name}s, {len(known.items):,} different ones; rows of {context}, of which each is "
         "foretold from those before it",
         f"the last {held[1]:,} {name}s test, the {held[0]:,} before them validate" if all(held) else "",

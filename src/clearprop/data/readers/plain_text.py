@@ -99,8 +99,10 @@ def _plain_text(path: Path, source: str, encoding: str | None, habit: str | None
         return _rewritten(path, source, found, returns, comments)
 
 
-def whole_text(path: Path, source: str, most: int, encoding: str | None = None) -> str:
+def whole_text(path: Path, source: str, most: int, encoding: str | None = None) -> tuple[str, str]:
     """The characters of a file, unpacked and decoded as by `plain_text`, its lines ended by line feeds; else as it is.
+
+    With them comes a sentence about the encoding, where that is not UTF-8; '' where it is.
 
     Raises DataError for what is no text, is packed to excess, or has more than `most` characters.
     """
@@ -118,7 +120,11 @@ def whole_text(path: Path, source: str, most: int, encoding: str | None = None) 
             where=source,
             try_="a part of it",
         )
-    return text
+    return text, _encoding_note(found)
+
+
+def _encoding_note(encoding: str) -> str:
+    return "" if encoding in ("utf-8", "utf-8-sig") else f"the text is read as {encoding} (--encoding says another)"
 
 
 @contextmanager
@@ -346,10 +352,8 @@ def _rewrite(
             read += len(data)
             _require_bounds(path, source, read)
             scratch.write(data)
-    notes = [f"{quantity(blanked, 'line')} of comment skipped"] if blanked else []
-    if encoding not in ("utf-8", "utf-8-sig"):
-        notes.insert(0, f"the text is read as {encoding} (--encoding says another)")
-    return tuple(notes), blanked - above
+    notes = _encoding_note(encoding), f"{quantity(blanked, 'line')} of comment skipped" if blanked else ""
+    return tuple(filter(None, notes)), blanked - above
 
 
 # ----------------------------------------------------------------------------- files in which each line is a row
