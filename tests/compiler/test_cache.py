@@ -127,6 +127,7 @@ def fresh(monkeypatch, tmp_path):
     def forget():
         monkeypatch.setattr(cache, "_loaded", {})
         cache.cache_folder.cache_clear()
+        cache._bound_folder.cache_clear()
 
     forget()
     yield folder, forget
@@ -310,9 +311,10 @@ def test_the_folder_is_bounded(fresh, monkeypatch):
     young = folder / "kernel_young.tmp"
     young.write_bytes(b"half")
     size = sum(f.stat().st_size for p in paths[1:] for f in (p, p.with_suffix(".py")))
-    monkeypatch.setattr(cache, "LIMIT", size + 8)
+    monkeypatch.setattr(cache, "LIMIT", size + 1024)  # and the text of another
     forget()
-    cache.cache_folder()
+    assert cache.cache_folder() == folder and paths[0].exists(), "a process that adds nothing does not look"
+    works(3)
     kept = {f.name for f in folder.iterdir()}
     assert {p.name for p in paths[1:]} <= kept and paths[0].name not in kept
     assert "kernel_left.tmp" not in kept and "kernel_young.tmp" in kept

@@ -19,6 +19,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clearprop.attribution import PredictionExplanation
+from clearprop.compiler import expect_training
 from clearprop.data.array_checks import require_unmasked
 from clearprop.errors import ArgumentError, RunError, checked_methods, user_line
 from clearprop.runs.checkpoints import Standing
@@ -185,6 +186,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on rows X (rows, features) with targets y; from the last network where `warm_start` is set."""
         check_parameters(self, RULES)
+        expect_training()
         return self._fit(X, y, sample_weight, more=False)
 
     def _fit(self, X: Any, y: Any, weight: Any, *, more: bool) -> Self:

@@ -15,7 +15,7 @@ from sklearn.utils import _safe_indexing, assert_all_finite, check_consistent_le
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clearprop.attribution import PredictionExplanation
-from clearprop.compiler import get_threads, set_threads
+from clearprop.compiler import expect_training, get_threads, set_threads
 from clearprop.data.array_checks import require_unmasked
 from clearprop.data.readers.frame_kinds import is_frame, known_frame
 from clearprop.data.readers.reading import READING, Reading, quoted_words, reading_words
@@ -45,6 +45,7 @@ class Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         """
         asked = asked_settings(self, self._rules)
         require_arrays_of_rows(X, y, sample_weight)
+        expect_training()
         names = _target_names(y)
         X, y = self._features(X, reset=True), self._targets(y)
         assert_all_finite(y, input_name="y")
