@@ -380,10 +380,10 @@ def used_column(column: Column, place: Locator, source: str = "", asked: str = "
         evidence = times.evidence
         if evidence.times:
             return as_time(column, require_one_order(column.name, evidence, source), place, times)
-        slips = evidence.texts - evidence.fits
-        if is_mixed(evidence.fits, slips):
-            row = int(np.argmax(~times.fits & ~column.missing))
-            raise mixed_times(column.name, column.values[row], place(column.name, row), slips, evidence.fits)
+        if is_mixed(evidence.fits, evidence.slips):
+            row = int(np.argmax(np.isnan(times.seconds[evidence.best]) & ~column.missing))
+            text, where = column.values[row], place(column.name, row)
+            raise mixed_times(column.name, text, where, evidence.slips, evidence.fits)
     if column.marks:
         require_one_unit(column.name, column.marks, f"{source}, column {column.name!r}")
     column = checked_column(column, place)

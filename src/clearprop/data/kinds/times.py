@@ -25,34 +25,55 @@ class TimeEvidence:
     """What texts show: whether all are times, and whether in some the day, or the month, must come first.
 
     `ordered` says that some date ends in its year; `example` is one that can be read in two ways; `ranges` are the
-    first and the last time in each of `ORDERS`; of so many `texts` `fits` are times, in the order that suits most, and
-    `zones` name a zone.
+    first and the last time in each of `ORDERS`; of so many `texts` `fitting` are times, in each order, and `zones` name
+    a zone.  What is `refuted` shows no times, whatever else is there.
     """
 
-    times: bool = True
     ordered: bool = False
     day_first: bool = False
     month_first: bool = False
     example: str = ""
     ranges: tuple[tuple[float, float], ...] = ((np.inf, -np.inf),) * len(ORDERS)
     texts: int = 0
-    fits: int = 0
+    fitting: tuple[int, ...] = (0,) * len(ORDERS)
     zones: int = 0
+    refuted: bool = False
 
     def __or__(self, other: TimeEvidence) -> TimeEvidence:
         """The evidence of both."""
         pairs = zip(self.ranges, other.ranges, strict=True)
         return TimeEvidence(
-            self.times and other.times,
             self.ordered or other.ordered,
             self.day_first or other.day_first,
             self.month_first or other.month_first,
             self.example or other.example,
             tuple((min(a[0], b[0]), max(a[1], b[1])) for a, b in pairs),
             self.texts + other.texts,
-            self.fits + other.fits,
+            tuple(map(int.__add__, self.fitting, other.fitting)),
             self.zones + other.zones,
+            self.refuted or other.refuted,
         )
+
+    @property
+    def fits(self) -> int:
+        """How many are times, in the order that suits most."""
+        return 0 if self.refuted else max(self.fitting)
+
+    @property
+    def times(self) -> bool:
+        """Whether all are times, in one order."""
+        return 0 < self.texts == self.fits
+
+    @property
+    def slips(self) -> int:
+        """How many are none in the order that suits most."""
+        return self.texts - self.fits
+
+    @property
+    def best(self) -> DayOrder:
+        """The order that suits most."""
+        found: DayOrder = ORDERS[self.fitting.index(max(self.fitting))]
+        return found
 
     @property
     def order(self) -> DayOrder | None:
@@ -115,11 +136,11 @@ def read_times(
             rows = first + np.flatnonzero(_present(values[some]))
             there = list(map(str.strip, values[rows].tolist()))
             if not asked and max(map(len, there), default=0) > LONGEST_TIME and any(map(_LONG.search, there)):
-                return ColumnTimes(reading.seconds, TimeEvidence(times=False), reading.zoned)
+                return ColumnTimes(reading.seconds, TimeEvidence(refuted=True), reading.zoned)
             forms = by_form(there)
         for text, chosen, table in forms:
             if not asked and text.isdecimal():
-                return ColumnTimes(reading.seconds, TimeEvidence(times=False), reading.zoned)
+                return ColumnTimes(reading.seconds, TimeEvidence(refuted=True), reading.zoned)
             form = form_of(text)
             if form is not None:
                 reading.add(FormTexts(form, table), rows[chosen], table)
@@ -137,11 +158,12 @@ def _read_levels(levels: Levels, asked: bool, orders: Sequence[str]) -> ColumnTi
     read = {id(seconds): seconds for seconds in found.seconds.values()}
     zoned = found.zoned[levels.places]
     texts = int(levels.counts[:-1].sum()) if found.evidence.texts else 0
-    fits = max(int(levels.counts[~np.isnan(some)].sum()) for some in read.values()) if texts else 0
+    fits = {key: int(levels.counts[~np.isnan(some)].sum()) if texts else 0 for key, some in read.items()}
+    fitting = tuple(fits[id(seconds)] for seconds in found.seconds.values())
     zones = int(zoned.sum()) if texts else 0
     of_rows = {name: seconds[levels.places] for name, seconds in read.items()}
     seconds = {order: of_rows[id(seconds)] for order, seconds in found.seconds.items()}
-    return ColumnTimes(seconds, replace(found.evidence, texts=texts, fits=fits, zones=zones), zoned)
+    return ColumnTimes(seconds, replace(found.evidence, texts=texts, fitting=fitting, zones=zones), zoned)
 
 
 _SOME = 4096
@@ -189,17 +211,16 @@ class _Reading:
     def evidence(self) -> TimeEvidence:
         """What the texts show."""
         if not self.texts:
-            return TimeEvidence(times=False)
+            return TimeEvidence()
         known = [seconds[~np.isnan(seconds)] for seconds in self.seconds.values()]
         return TimeEvidence(
-            times=any(len(seconds) == self.texts for seconds in known),
             ordered=self.ordered,
             day_first=self.day_first,
             month_first=self.month_first,
             example="" if self.example is None else self.example[1],
             ranges=tuple((float(s.min()), float(s.max())) if len(s) else (np.inf, -np.inf) for s in known),
             texts=self.texts,
-            fits=max(len(seconds) for seconds in known),
+            fitting=tuple(map(len, known)),
             zones=int(self.zoned.sum()),
         )
 

@@ -101,7 +101,6 @@ class ColumnScan:
     on_top: bool = False
     words: frozenset[str] = frozenset()
     opening: tuple[str, str] | None = None
-    no_time: tuple[str, str] | None = None
     lost: tuple[str, str] | None = None
     shown: tuple[NDArray[Any] | None, NDArray[np.bool_]] = (None, np.zeros(0, np.bool_))
     marks: frozenset[str] = frozenset()
@@ -189,33 +188,31 @@ class ColumnScan:
         """Whether texts are looked at as times: where that is asked for, or nothing yet speaks against it."""
         if self.is_target or not present or self.time:
             return False
-        if numbers and self.asked not in TIMES:
-            self.evidence = TimeEvidence(times=False)
-        if self.asked or self.evidence is None or self.evidence.times:
-            return self.asked in TIMES or not self.asked
-        return is_mixed(self.evidence.fits, self.evidence.texts - self.evidence.fits)
+        if self.asked:
+            return self.asked in TIMES
+        if numbers and not self.as_text and self.evidence is None:  # if words follow, all is read again as text
+            self.evidence = TimeEvidence(refuted=True)
+        return self.evidence is None or not self.evidence.refuted
 
     def _add_times(self, given: Column | TextBytes, where: Callable[[int], str]) -> PlainValues | None:
         """Take note of texts as times; gives them where they are such, and the same in each order of day and month."""
         asked = self.asked in TIMES
         first = [given.table[0].tobytes().decode()] if isinstance(given, TextBytes) else given.values
         # where nothing is known yet the first text says whether it is worth it; later all texts count
-        times = read_times(given if asked or self.evidence is not None or may_be_times(first) else (), asked)
+        if self.evidence is None and not (asked or may_be_times(first)):
+            self.evidence = TimeEvidence(refuted=True)
+            return None
+        times = read_times(given, asked)
         found = times.evidence
-        new_clock = found.texts > 0 and len({found.zones > 0, found.zones == found.texts} - self.clocks.keys()) > 0
-        if found.times and not asked and not new_clock:  # texts are made where one must be shown
-            self.evidence = found if self.evidence is None else self.evidence | found
-            return None if found.ordered else PlainValues("time", times.seconds[ORDERS[-1]])
-        texts = given.texts if isinstance(given, TextBytes) else given.values
-        if self.no_time is None and found.fits < found.texts:
-            row = int(np.argmax(~times.fits & (texts != None)))  # noqa: E711 - each text
-            self.no_time = (texts[row], where(row))
         self.evidence = found if self.evidence is None else self.evidence | found
-        self._note_clocks(times, texts, where)
-        for order in ORDERS if asked else ():
-            lost = np.isnan(times.seconds[order]) & (texts != None)  # noqa: E711 - each text
-            if lost.any() and order not in self.strange:
-                row = int(np.argmax(lost))
+        new_clock = found.texts > 0 and len({found.zones > 0, found.zones == found.texts} - self.clocks.keys()) > 0
+        fitting = zip(ORDERS, found.fitting, strict=True)
+        slipping = [order for order, fits in fitting if fits < found.texts and order not in self.strange]
+        if new_clock or slipping:  # texts are made where one must be shown
+            texts = given.texts if isinstance(given, TextBytes) else given.values
+            self._note_clocks(times, texts, where)
+            for order in slipping:
+                row = int(np.argmax(np.isnan(times.seconds[order]) & (texts != None)))  # noqa: E711 - each text
                 self.strange[order] = (texts[row], where(row))
         return PlainValues("time", times.seconds[ORDERS[-1]]) if found.times and not found.ordered else None
 
@@ -329,8 +326,8 @@ class ColumnScan:
     def _require_no_slips(self) -> None:
         """Raise DataError for dates or numbers with a few texts among them, and for numbers with decimal commas."""
         seen = self.evidence
-        if seen is not None and self.no_time is not None and is_mixed(seen.fits, seen.texts - seen.fits):
-            raise mixed_times(self.name, *self.no_time, seen.texts - seen.fits, seen.fits)
+        if seen is not None and is_mixed(seen.fits, seen.slips):
+            raise mixed_times(self.name, *self.strange[seen.best], seen.slips, seen.fits)
         if self.slip is not None and are_comma_numbers(self.texts.counts or ("",)):
             raise comma_decimals(self.name, *self.slip)
         self._require_numbers_alone()
