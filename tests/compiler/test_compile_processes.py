@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -100,6 +101,21 @@ def test_files_of_the_first_process_end_with_it(tmp_path):
     finally:
         given.end()
         os.close(reading)
+
+
+def test_what_the_user_does_at_a_signal_is_done_once(tmp_path):
+    """A handler may remove files or end a job: another process that gets the signal, too, just ends."""
+    told = tmp_path / "told"
+    before = signal.signal(signal.SIGTERM, lambda *_: told.write_text("cleaned up"))
+    try:
+        given = processes(tmp_path, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        assert vanished(given._pid)
+        given.end()
+        assert not told.exists()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert told.exists()
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 KERNEL = '''"""Generated; do not edit."""

@@ -122,7 +122,7 @@ def _serve(ends: tuple[int, int], begin: Callable[[], None], work: Callable[[str
     """In the new process: work, silently, and vanish; never outlive the first one."""
     try:
         _end_with_parent()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _forget_handlers()
         null = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(null, stream)
@@ -154,6 +154,15 @@ def _divide(many: int) -> list[int]:
 
 def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def _forget_handlers() -> None:
+    """What the first process does at a signal is not done here as well; Ctrl-C, which all are sent, is its own affair."""
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _close_others(kept: set[int]) -> None:
