@@ -157,7 +157,7 @@ def _end_with_parent() -> None:
 
 
 def _forget_handlers() -> None:
-    """What the first process does at a signal is not done here as well, nor anything at a Ctrl-C, which all are sent."""
+    """A signal is answered as by the first process no more, and Ctrl-C, which all processes are sent, not at all."""
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals():
         if callable(signal.getsignal(number)):
