@@ -430,7 +430,5 @@ def normal_quantile(bits: Any) -> Any:
     q = u - 0.5
     if abs(q) <= random.CENTRAL:
         return q * _ratio(random.CENTRE, random.SHIFT - q * q)
-    r = np.sqrt(-exact_log(min(u, 1.0 - u)))
-    near = r <= random.SPLIT
-    y = _ratio(random.NEAR, r - random.NEAR_SHIFT) if near else _ratio(random.FAR, r - random.SPLIT)
+    y = _ratio(random.NEAR, np.sqrt(-exact_log(min(u, 1.0 - u))) - random.NEAR_SHIFT)
     return -y if q < 0 else y
