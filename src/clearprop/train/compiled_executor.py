@@ -24,8 +24,8 @@ from clearprop.train.executor import PAUSE_SECONDS, Ended, Executor, Pause, Runs
 from clearprop.train.sharded_executor import sharded_executor
 from clearprop.train.step import Step, identity_of
 
-WORTH_A_COPY, LONGEST_PAUSE = 100, 0.5
-"""Steps run so many times as long as the state then takes to copy; but at most so many seconds between two pauses."""
+COPIED, SELDOM = 1e-3, 5
+"""A state that takes longer to copy, in seconds, is handed out less often in that measure, down to so many times."""
 
 
 def choose_executor(step: Step, key: NDArray[np.uint32]) -> Executor:
@@ -155,7 +155,7 @@ class _NativeEpochs:
 
     def _chunk(self) -> int:
         """Steps until the next pause, where the state is copied: a large one less often."""
-        seconds = min(max(PAUSE_SECONDS, WORTH_A_COPY * self.copying), LONGEST_PAUSE)
+        seconds = PAUSE_SECONDS * min(max(1.0, self.copying / COPIED), SELDOM)
         return max(1, int(seconds / self.pace)) if self.pace else 1
 
     def _advance(self, state: State, block: Block, cut: Batching, to: int) -> State:
