@@ -161,3 +161,13 @@ def test_a_network_whose_answers_change_with_what_is_not_there_is_refused(case):
     with pytest.raises(ArgumentError, match="buckets are for networks that take sequences of any length") as error:
         cl.fit(net, (X, Y), buckets=3, batch_size=8)
     assert error.value.got.startswith("other answers with ")
+
+
+def test_shards_and_accumulated_gradients_in_buckets_are_replayed():
+    """The step count of the optimizer is a number by itself, and the run keeps its own."""
+    net = NETWORKS["gru of axes"]()
+    run = fitted(net, X, epochs=2, accumulate=3, grad_shards=2)
+    for _ in range(2):
+        again = run.replay(run.steps).state.model.parameters()
+        for path, one in run.last.parameters().items():
+            np.testing.assert_array_equal(np.asarray(one), np.asarray(again[path]))
