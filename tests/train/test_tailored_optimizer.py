@@ -243,6 +243,14 @@ def test_a_factor_that_is_no_number_is_refused():
         cl.optim.vary_by_group(cl.optim.sgd(0.1), {"*": {"factor": "half"}})
 
 
+def test_a_run_without_an_update_is_refused(tmp_path):
+    """Its network would be the one that it began with."""
+    with pytest.raises(ArgumentError, match="the run ends before its first update") as error:
+        fit(epochs=2, batch_size=len(X) // 6, out=tmp_path / "run", accumulate=13)
+    assert "12 batches" in error.value.got and not (tmp_path / "run").exists()
+    assert fit(epochs=3, batch_size=len(X) // 6, accumulate=13).steps == 18
+
+
 def test_the_command_line_begins_with_the_weights_of_a_run(tmp_path, capsys):
     common = ["iris", "--hidden", "4", "--seed", "1", "--json"]
     assert main(["train", *common, "--epochs", "2", "--out", str(tmp_path / "first")]) == 0

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from clearprop import nn
 from clearprop.autodiff.trees import flatten
-from clearprop.data.parts import Pair, Part, rows_in
+from clearprop.data.columns import quantity
+from clearprop.data.parts import Pair, Part, batches_in, rows_in
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
 from clearprop.distributed import World
@@ -242,6 +243,22 @@ def _require_batches(job: Job, rows: int | None) -> None:
         require_shardable(settings, job.model, job.optimizer, rows, command)
     elif rows is not None:
         require_rows(settings.least_rows, rows, settings.batch_size or rows, command)
+    if rows is not None and settings.accumulate > 1:
+        _require_an_update(job, rows)
+
+
+def _require_an_update(job: Job, rows: int) -> None:
+    """Raise ArgumentError where gradients of so many batches are summed that the run ends before its first update."""
+    epochs, size, summed = job.settings.epochs, job.settings.batch_size or rows, job.settings.accumulate
+    batches = epochs * (batches_in(job.data.table, size) + job.settings.buckets - 1)  # each bucket may have a rest
+    if epochs and batches < summed:
+        raise ArgumentError(
+            "the run ends before its first update",
+            expected=f"as many batches as the {summed:,} whose gradients are summed for one update",
+            got=f"{quantity(batches, 'batch', 'batches')} of {size:,} in {quantity(epochs, 'epoch')} at most",
+            where="--accumulate" if job.command is not None else user_line(),
+            try_="fewer batches for an update, a smaller batch size, or more epochs",
+        )
 
 
 def _require_known_numbers(job: Job) -> None:
@@ -378,7 +395,7 @@ def _require_separate_rows(model: Any, x: NDArray[Any]) -> None:
         if a.shape[:1] != (2,) or (_is_same(a[0], b[0]) and _is_same(a[1], c[1]) and _is_same(b[0], b[1])):
             continue
         raise ArgumentError(
-            "the network mixes rows: its answer about one changes with those beside it, or with its place",
+            "the network mixes rows: its answer about one changes with those beside it, its place, or by chance",
             expected="a network that answers each row of x by itself: the first axis counts the rows",
             got=f"x {x.shape}" if layer is model else f"{given} for layers[{place}], {layer.label():.200}",
             where=user_line(),

@@ -241,7 +241,7 @@ def copy_of(state: State) -> State:
     leaves, structure = flatten((state.model, state.optimizer))
     held = [raw(leaf) for leaf in leaves]
     copies = [
-        Node.tensor(a.copy() if a.ndim else a[()]) if isinstance(a, np.ndarray | np.generic) else b
+        Node.tensor(np.array(a) if a.ndim else np.array(a)[()]) if isinstance(a, np.ndarray | np.generic) else b
         for a, b in zip(held, leaves, strict=True)
     ]
     model, optimizer = unflatten(structure, copies)
