@@ -71,19 +71,19 @@ def choose_executor(
 
 def foreign_equations(program: Program) -> Collection[Equation]:
     """The equations that have no native form, where the rest can run natively; none where nothing can."""
-    found = _native_form()
-    return () if isinstance(found, str) else found.obstacles(program)
+    found = _obstacles()
+    return () if isinstance(found, str) else found[1](program)
 
 
 def native_obstacle(program: Program) -> str | None:
     """Why a lowered program cannot run natively, or None."""
-    found = _native_form()
-    return found if isinstance(found, str) else found.obstacle(program)
+    found = _obstacles()
+    return found if isinstance(found, str) else found[0](program)
 
 
 def numba_obstacle() -> str | None:
     """Why nothing can run natively here, or None."""
-    found = _native_form()
+    found = _obstacles()
     return found if isinstance(found, str) else None
 
 
@@ -96,16 +96,16 @@ def expect_training() -> None:
         expect_driver()
 
 
-def _native_form() -> Any:
-    """The module that says why a program cannot run natively; or, in words, why nothing can."""
+def _obstacles() -> tuple[Callable[[Program], str | None], Callable[[Program], Collection[Equation]]] | str:
+    """What says why a program cannot run natively, in words and by its equations; or why nothing can."""
     if not can_compile():
         return "Numba is not installed"
     try:
         # start-up time, as above; and a Numba that is installed may still not load
-        from clearprop.compiler.native import obstacles
+        from clearprop.compiler.native.obstacles import obstacle, obstacles
     except ImportError as error:
         return f"Numba cannot be used ({error})"
-    return obstacles
+    return obstacle, obstacles
 
 
 @functools.cache
