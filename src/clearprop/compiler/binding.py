@@ -184,7 +184,7 @@ class Binding:
             if op.kind == "product"
             for g in product_layouts(op, self.number)
         )
-        windows = (op for op in steps if op.kind != "product" and op.equation.primitive.name in WINDOW_OPERANDS)
+        windows = (op for op in steps if op.kind != "product" and WINDOW_OPERANDS.get(op.equation.primitive.name))
         return products + sum(map(self._window_work, windows))
 
     def _window_work(self, op: Statement) -> int:
