@@ -40,6 +40,9 @@ MIXING = {
         cl.nn.Sequential(cl.nn.GRU(4, 3, bidirectional=True), cl.nn.Dense(6, 2)), FLAT, "layers[0], GRU"),
     "rows as places": (
         cl.nn.Sequential(cl.nn.SinusoidalPositions(4), cl.nn.Dense(4, 2)), FLAT, "layers[0], Sinusoidal"),
+    "rows as steps, from the last one": (
+        cl.nn.Sequential(lambda x: cl.flip(cl.cumulative_sum(cl.flip(x, axis=0), axis=0), axis=0), cl.nn.Dense(4, 2)),
+        FLAT, "layers[0], <lambda>"),
     "a softmax over rows": (
         cl.nn.Sequential(cl.nn.Dense(4, 2), lambda x: cl.softmax(x, axis=0)), FLAT, "layers[1], <lambda>"),
     "a module of one's own": (Centred(), FLAT, "x (2, 4)"),

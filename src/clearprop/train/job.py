@@ -383,16 +383,16 @@ def _require_separate_rows(model: Any, x: NDArray[Any]) -> None:
 
     So is one that takes the axis of rows for one of its own: of steps, or of places in an image.
     """
-    one, other = x[:1], _another_row(x)
+    other, row = _two_rows(x)
     layers = model.layers if type(model) is Sequential else (model,)
-    # the same rows in arrays of the same shape: what belongs to a row alone has the same bits, whatever is beside it
-    beside, twice, others = (np.concatenate(pair) for pair in ((one, other), (one, one), (other, other)))
+    # a row behind another one, and beside itself: its answer is the same, and the same in both places
+    beside, twice = np.concatenate([other, row]), np.concatenate([row, row])
     for place, layer in enumerate(layers):
         given = np.shape(raw(beside))
         with no_grad():
-            beside, twice, others = layer(beside), layer(twice), layer(others)
-        a, b, c = (np.asarray(raw(y)) for y in (beside, twice, others))
-        if a.shape[:1] != (2,) or (_is_same(a[0], b[0]) and _is_same(a[1], c[1]) and _is_same(b[0], b[1])):
+            beside, twice = layer(beside), layer(twice)
+        a, b = (np.asarray(raw(y)) for y in (beside, twice))
+        if a.shape[:1] != (2,) or (_is_same(a[1], b[1]) and _is_same(b[0], b[1])):
             continue
         raise ArgumentError(
             "the network mixes rows: its answer about one changes with those beside it, its place, or by chance",
@@ -403,10 +403,11 @@ def _require_separate_rows(model: Any, x: NDArray[Any]) -> None:
         )
 
 
-def _another_row(x: NDArray[Any]) -> NDArray[Any]:
-    """A row that differs from the first, as far as there is one: the second, or one of zeros or ones."""
+def _two_rows(x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The first row and one that differs, as far as there is one: the second, or zeros or ones; last what is not 0."""
     found = (x[1:2], np.zeros_like(x[:1]), np.ones_like(x[:1]))
-    return next((row for row in found if len(row) and not np.array_equal(row, x[:1])), x[:1])
+    other = next((row for row in found if len(row) and not np.array_equal(row, x[:1])), x[:1])
+    return (other, x[:1]) if x[:1].any() else (x[:1], other)
 
 
 def _is_same(a: NDArray[Any], b: NDArray[Any], within: float = 1e-5) -> bool:
