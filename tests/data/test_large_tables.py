@@ -2,6 +2,7 @@
 
 import csv
 import os
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from clearprop.data.readers.reading import Reading
 from clearprop.data.readers.sources import read
 from clearprop.data.streaming import scratch
 from clearprop.data.training_data import from_source
-from clearprop.errors import RunError
+from clearprop.errors import DataError, RunError
+from tests.tiers import diagonal
 
 ROWS = 700
 NUMBERS = np.random.default_rng(0).normal(size=ROWS)
@@ -57,6 +59,23 @@ def in_words(separator, further, quote=csv.QUOTE_MINIMAL):
     return write
 
 
+def with_commas(further, say=lambda cell: cell):
+    """As people write it where a comma stands before decimals and a semicolon between fields."""
+
+    def write(path):
+        columns = COLUMNS | further
+        rows = [
+            ";".join("" if cell is None else written(cell) for cell in row)
+            for row in zip(*columns.values(), strict=True)
+        ]
+        path.write_text("\n".join([";".join(columns), *rows]))
+
+    def written(cell):
+        return str(cell).replace(".", ",") if isinstance(cell, float) else say(str(cell))
+
+    return write
+
+
 def folder_of(path):
     path.mkdir()
     for part in range(3):
@@ -75,7 +94,23 @@ def with_gaps_between(path):
     path.write_text("\n\n".join(path.read_text().splitlines()))
 
 
-FORMS = {
+def from_row(number, text, usual=lambda k: f"{k % 37},5"):
+    return [text if k >= number else usual(k) for k in range(ROWS)]
+
+
+COMMAS = {
+    "commas.csv": with_commas({}),
+    "dotted dates.csv": with_commas({"on": [f"{day:%d.%m.%Y}" for day in DAYS]}),
+    "groups.csv": with_commas({"price": from_row(500, "1.234,5"), "cost": from_row(300, "1.234")}),
+    "money.csv": with_commas({"price": from_row(500, "12,50 €"), "words": from_row(200, "none")}),
+    "both signs.csv": with_commas({"price": from_row(600, "1.5")}),
+    "powers.csv": with_commas({"price": from_row(100, "1,5e3"), "other": from_row(690, "-,5")}),
+    "no decimals.csv": with_commas({"size": list(range(ROWS)), "far": [5] * ROWS, "gaps": from_row(0, "1.000")}),
+    "late decimals.csv": with_commas({"size": [k if k < 650 else 1.5 for k in range(ROWS)], "far": [2] * ROWS,
+                                      "gaps": [7] * ROWS}),
+    "words below.csv": with_commas({"size": from_row(350, "far"), "far": from_row(360, "x"), "gaps": from_row(9, "y")}),
+}  # fmt: skip
+FORMS = COMMAS | {
     "blank lines.csv": with_gaps_between,
     "t.csv": in_words(",", {}),
     "late.csv": in_words(",", LATE | {"kind": COLUMNS["kind"]}),
@@ -92,7 +127,8 @@ READING = Reading(spelled=frozenset({"key"}))
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch):
-    monkeypatch.setattr(csv_file, "_AT_ONCE", 3000)
+    monkeypatch.setattr(number_columns, "_AT_ONCE", 3000)
+    monkeypatch.setattr(number_columns, "_FIRST", 200)
     monkeypatch.setattr(csv_file, "_OPENING", 200)
     monkeypatch.setattr(typed_tables, "_ROWS_AT_ONCE", 64)
     monkeypatch.setattr(typed_tables, "_HELD", 2**16)
@@ -101,11 +137,15 @@ def _small_parts(monkeypatch):
 def facts(column):
     values = column.values.tolist() if column.values.dtype == object else column.values.tobytes()
     known = None if column.spelling is None else column.spelling.tolist()
-    return column.name, column.kind, str(column.values.dtype), values, known, column.marks, column.zoned, column.shared
+    marks = column.marks if "%" in column.marks else column.marks - {"share"}  # beside % alone shares mean something
+    return column.name, column.kind, str(column.values.dtype), values, known, marks, column.zoned, column.shared
 
 
-def of_file(path, target="kind"):
-    found = read(path, target=target, reading=READING)
+def of_file(path, target="kind", **form):
+    try:
+        found = read(path, target=target, reading=replace(READING, **form))
+    except DataError as error:
+        return str(error)
     columns = [*found.columns]
     again = [facts(found[column.name]) for column in reversed(columns)][::-1]
     assert again == [facts(column) for column in columns]
@@ -147,16 +187,30 @@ def full_after(writes):
     return patch
 
 
-@pytest.mark.parametrize("disk", [lambda _: None, no_room, no_folder, *map(full_after, (0, 1, 5, 20, 60))])
-def test_columns_are_the_same_on_disk_as_in_memory(path, disk, monkeypatch):
-    known = [of_file(path), of_file(path, target="size")]
+def test_columns_are_the_same_on_disk_as_in_memory(path, monkeypatch):
+    asked = ({}, {"target": "size"}, *({"decimal": sign} for sign in ".," if path.name in COMMAS))
+    known = [of_file(path, **form) for form in asked]
     monkeypatch.setattr(formats, "LARGE", 1)
-    disk(monkeypatch)
-    assert [of_file(path), of_file(path, target="size")] == known
+    assert [of_file(path, **form) for form in asked] == known
 
 
-def arrays(path, memory=None):
-    found = from_source(path, "kind", "auto", 0.2, 0.1, 3, memory, reading=READING)
+DISKS = {"no room": no_room, "no folder": no_folder} | {f"full after {n}": full_after(n) for n in (0, 1, 5, 20, 60)}
+
+
+@pytest.mark.parametrize(("form", "disk"), diagonal(FORMS, DISKS))
+def test_where_the_disk_has_no_room_columns_are_in_memory(form, disk, tmp_path, monkeypatch):
+    FORMS[form](tmp_path / form)
+    known = of_file(tmp_path / form)
+    monkeypatch.setattr(formats, "LARGE", 1)
+    DISKS[disk](monkeypatch)
+    assert of_file(tmp_path / form) == known
+
+
+def arrays(path):
+    try:
+        found = from_source(path, "kind", "auto", 0.2, 0.1, 3, reading=READING)
+    except DataError as error:
+        return str(error)
     parts = (found.train, found.validation, found.test)
     return [a.tobytes() for part in parts for a in part], found.preprocessing, found.told
 

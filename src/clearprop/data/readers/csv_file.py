@@ -6,7 +6,7 @@ import csv
 import io
 from array import array
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -41,7 +41,7 @@ from clearprop.data.readers.formats import (
     require_columns_in_bounds,
     zeros_error,
 )
-from clearprop.data.readers.number_columns import NumberColumns, store_numbers
+from clearprop.data.readers.number_columns import NumberColumns, numbers_apart
 from clearprop.data.readers.number_marks import marks_of
 from clearprop.data.readers.plain_text import (
     NOTHING_KNOWN,
@@ -232,7 +232,9 @@ class CsvFile:
             data = rows_one_by_one(file, self.form.separator, header, len(kept), headed)
         rows = data if kept.all() else data.filter(kept)
         found = trim_texts(rows, words, known.bare)
-        self.marked |= {name for i, name in enumerate(header) if name not in texts and not is_plain(found.to_series(i))}
+        sign = self.numbers.decimal
+        apart = [i for i, name in enumerate(header) if name not in texts]
+        self.marked |= {header[i] for i in apart if not is_plain(found.to_series(i), sign)}
         return found
 
     def parts(
@@ -249,6 +251,9 @@ class CsvFile:
         """The rows as polars reads them, some columns as numbers; without any where it cannot."""
         import polars as pl
 
+        swapped = self.numbers.decimal == "," and any(numbers)
+        if swapped and isinstance(file, bytes):  # polars takes points for decimals, too, which here group thousands
+            file, missing = file.translate(_SWAPPED), [word.translate(_SWAPPED_SIGNS) for word in missing]
         try:
             found = pl.read_csv(
                 file.absolute() if isinstance(file, Path) else file,  # the name as it is: t[1].csv is not t1.csv
@@ -262,6 +267,7 @@ class CsvFile:
             )
         except pl.exceptions.PolarsError:
             return pl.DataFrame()
+        found = found.with_columns(pl.col(pl.String).str.replace_many([".", ","], [",", "."])) if swapped else found
         return with_line_feeds(found) if self.plain.joined else found
 
     def cells(
@@ -311,7 +317,7 @@ def read_csv(
     goal = records.header[-1] if target is None else target
     spelled = reading.spelled | {goal}
     numbers = NumberColumns(len(records.header), rows) if is_large(rows, len(records.header)) else None
-    makers, texts = _numbers_apart(table, records, known, as_text | spelled, numbers)
+    makers, texts = ({}, None) if numbers is None else numbers_apart(table, records, known, as_text | spelled, numbers)
     if texts is None:
         texts = table.texts(table.path, records.header, kept, table.form.header, known, as_text | spelled)
     table.decide_numbers(evidence_of(texts) if table.needs_evidence else ())
@@ -331,21 +337,6 @@ def read_csv(
     return Frame(source, columns, where, notes=notes, lines=lines, decimal=table.numbers.decimal)
 
 
-def _numbers_apart(
-    table: CsvFile, records: Records, known: RegularRows, as_text: Collection[str], numbers: NumberColumns | None
-) -> tuple[dict[str, Callable[[], Column]], polars.DataFrame | None]:
-    """What gives the columns of numbers, and the texts of all others; None where the file must be read as one."""
-    numeric = {records.header[place] for place in known.numeric} - set(as_text)
-
-    def parts() -> Iterator[polars.DataFrame]:
-        lines = pieces_of_lines(table.path, byte_of_line(table.path, records.begin), _AT_ONCE)
-        return (texts for _, texts in table.parts(records, lines, known, as_text))
-
-    if numbers is None or not numeric:
-        return {}, None
-    return store_numbers(numbers, records.header, numeric, table.marked, parts)
-
-
 def regular_rows(table: CsvFile, records: Records) -> RegularRows | None:
     """The rows, where each line below the header is one, as in most; None where `Records` must look closer."""
     width, words = len(records.header), table.reading.missing_words
@@ -360,7 +351,9 @@ def regular_rows(table: CsvFile, records: Records) -> RegularRows | None:
     return found._replace(numeric=frozenset(some) - found.coded)
 
 
-_OPENING, _AT_ONCE = 1 << 14, 1 << 23
+_OPENING = 1 << 14
+_SWAPPED_SIGNS = str.maketrans(".,", ",.")
+_SWAPPED = bytes.maketrans(b".,", b",.")
 
 
 def heading(records: Records) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, same
 from clearprop.data.readers.formats import is_large
+from clearprop.data.readers.plain_text import RegularRows, byte_of_line, pieces_of_lines
+from clearprop.data.readers.reading import Reading
+from clearprop.data.readers.text_form import NumberForm, is_plain, plain_numbers, surely
 from clearprop.data.streaming.scratch import Scratch, has_space
 from clearprop.errors import RunError
 
@@ -92,17 +96,89 @@ def of_numbers(column: Column) -> bool:
     return column.kind != "category" and column.spelling is None
 
 
+# ------------------------------------------------------------------------------------------------ in lines of text
+class TextRows(Protocol):
+    """The lines of a file, each of which is a row: the names of its columns, and the line with which rows begin."""
+
+    header: tuple[str, ...]
+
+    @property
+    def begin(self) -> int:
+        """The line at which the rows begin."""
+
+
+class TextTable(Protocol):
+    """A file of such lines: see `csv_file.CsvFile`."""
+
+    path: Path
+    reading: Reading
+    numbers: NumberForm
+    marked: set[str]
+
+    @property
+    def needs_evidence(self) -> bool:
+        """Whether all rows must be looked at to decide the form of numbers."""
+
+    def parts(
+        self, records: Any, lines: Iterable[bytes], known: RegularRows, as_text: Collection[str] | None
+    ) -> Iterator[tuple[int, polars.DataFrame]]:
+        """The texts of lines some together, and the number of bytes that these are."""
+
+
+_AT_ONCE, _FIRST = 1 << 23, 1 << 14
+"""The bytes of text that are read at a time, and those that are looked at first."""
+
+
+def numbers_apart(
+    table: TextTable, rows: TextRows, known: RegularRows, as_text: Collection[str], numbers: NumberColumns
+) -> tuple[dict[str, Callable[[], Column]], polars.DataFrame | None]:
+    """What gives the columns of numbers, and the texts of all others; None where the file must be read as one."""
+
+    def parts(size: int, of: RegularRows, texts: Collection[str] | None) -> Iterator[polars.DataFrame]:
+        lines = pieces_of_lines(table.path, byte_of_line(table.path, rows.begin), size)
+        return (found for _, found in table.parts(rows, lines, of, texts))
+
+    header, sign, said = rows.header, ".", table.reading.decimal
+    if known.bare and (table.needs_evidence or said == ","):
+        # What a comma means is told by all rows.  One column shows it, and stays text until all of it was seen to be
+        # numbers; of the others none can show anything else, if it is read as numbers of that form.
+        first = next(parts(_FIRST, known, None))
+        sign, shown = _sign_in(first) if said is None else (said, [])
+        some = {i for i, text in enumerate(first) if is_plain(text, sign) and text.null_count() < len(text)}
+        known = known._replace(numeric=frozenset(some) - known.coded if shown or said else frozenset())
+        as_text, table.numbers = {*as_text, *(header[i] for i in shown)}, _FORMS[sign]
+    numeric = {header[place] for place in known.numeric} - set(as_text)
+    if not numeric:
+        return {}, None
+    found, others = store_numbers(numbers, header, numeric, table.marked, lambda: parts(_AT_ONCE, known, as_text), sign)
+    if table.needs_evidence and not surely(sign, others):
+        return {}, None
+    return found, others
+
+
+_FORMS = {".": NumberForm(), ",": NumberForm(",", ".")}
+
+
+def _sign_in(first: polars.DataFrame) -> tuple[str, list[int]]:
+    """The sign before decimals in the first rows, and the column that shows it; none where none does."""
+    for sign in _FORMS:
+        if surely(sign, first):
+            return sign, [next(i for i, text in enumerate(first) if surely(sign, [text]))]
+    return ".", []
+
+
 def store_numbers(
     numbers: NumberColumns,
     header: Sequence[str],
     numeric: Collection[str],
     marked: Collection[str],
     parts: Callable[[], Iterable[polars.DataFrame]],
+    sign: str = ".",
 ) -> tuple[dict[str, Callable[[], Column]], polars.DataFrame]:
     """Of a table that comes in parts what gives its columns of numbers, and the texts of all others.
 
     `numeric` columns are numbers, or texts that are such, until one turns out to be `marked`: then it is read as text
-    from the first row on.
+    from the first row on.  `sign` is the one before decimals.
     """
     import polars as pl
 
@@ -115,6 +191,6 @@ def store_numbers(
             others.append(part[:, rest])
             for place in stored:
                 if header[place] not in marked:
-                    numbers.write(header[place], first, part.to_series(place).cast(pl.Float64).to_numpy())
+                    numbers.write(header[place], first, plain_numbers(part.to_series(place), sign).to_numpy())
             first += len(part)
     return {header[k]: numbers.maker(Column(header[k], "number", np.empty(0))) for k in stored}, pl.concat(others)

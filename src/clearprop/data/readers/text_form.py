@@ -354,16 +354,42 @@ def unit_by_marks(marks: Collection[str]) -> str:
     return _SIGNS.get(found[0], found[0]) if len(found) == 1 else ""
 
 
-def is_plain(text: polars.Series) -> bool:
+def is_plain(text: polars.Series, decimal: str = ".") -> bool:
     """Whether all texts are numbers as programs write them.
 
     >>> import polars
     >>> is_plain(polars.Series(["1e3", "-2.5", None])), is_plain(polars.Series(["1,000"]))
     (True, False)
     """
+    return plain_numbers(text, decimal).null_count() == text.null_count()
+
+
+def plain_numbers(text: polars.Series, decimal: str = ".") -> polars.Series:
+    """The numbers among texts, without groups of digits and marks; null for others.
+
+    >>> import polars
+    >>> plain_numbers(polars.Series(["1,5", "1.000"]), ",").to_list()
+    [1.5, None]
+    """
     import polars as pl
 
-    return text.cast(pl.Float64, strict=False).null_count() == text.null_count()
+    if decimal == "," and text.dtype == pl.String:
+        text = text.str.replace_many([".", ","], [",", "."])
+    return text.cast(pl.Float64, strict=False)
+
+
+def surely(decimal: str, texts: Iterable[polars.Series]) -> bool:
+    """Whether columns of texts show beyond doubt that this sign stands before decimals, and none that the other does.
+
+    >>> import polars
+    >>> surely(",", [polars.Series(["1,5"]), polars.Series(["1.000"])]), surely(".", [polars.Series(["1.000"])])
+    (True, False)
+    """
+    found = Evidence()
+    for text in texts:
+        found.add(text)
+    comma, point = found.comma_decimals, found.point_decimals
+    return comma and not point if decimal == "," else point and not comma
 
 
 def trim_texts(data: polars.DataFrame, missing: tuple[str, ...], bare: bool) -> polars.DataFrame:
