@@ -131,6 +131,10 @@ def test_what_is_not_plain_takes_the_ordinary_way():
         "sizes that do not meet": cl.nn.Sequential(dense, cl.nn.Dense(3, 1)),
         "a bias for each row": cl.nn.Sequential(dense.with_fields(bias=cl.zeros((3, 2), dtype=cl.float32))),
         "many weights": cl.nn.Sequential(dense.with_fields(weight=cl.zeros((3, 2, 2), dtype=cl.float32))),
+        "half floats": cl.nn.Sequential(dense.with_fields(weight=np.zeros((2, 2), np.float16), bias=None)),
+        "swapped bytes": cl.nn.Sequential(dense.with_fields(weight=np.zeros((2, 2), ">f4"), bias=None)),
+        "a slope that has a derivative": cl.nn.Sequential(dense, cl.nn.Activation("leaky_relu", slope=cl.tensor(0.3))),
+        "an option of another function": cl.nn.Sequential(dense, cl.nn.Activation("relu", slope=0.3)),
         "nothing": cl.nn.Sequential(),
         "a layer": dense,
     }
@@ -138,6 +142,36 @@ def test_what_is_not_plain_takes_the_ordinary_way():
         assert chain_of(model) is None, what
     with pytest.raises(ClearpropError, match="Dense"):
         models["sizes that do not meet"](rows(1, 2))
+
+
+@pytest.mark.parametrize("count", [1, 20])
+@pytest.mark.parametrize("ask", [outputs_of, lambda model, x: model(x)])
+def test_options_are_refused_for_any_number_of_rows(count, ask):
+    for name, option in (("relu", "slope"), ("leaky_relu", "slop"), ("tanh", "a")):
+        with pytest.raises(ClearpropError, match=f"{name} does not take these arguments"):
+            ask(cl.nn.Sequential(cl.nn.Dense(2, 2), cl.nn.Activation(name, **{option: 0.1})), rows(count, 2))
+
+
+def test_a_slope_has_a_gradient_in_few_rows():
+    slope = cl.tensor(np.float32(0.3), requires_grad=True)
+    dense = cl.nn.Dense(2, 3)
+    y = cl.nn.Sequential(dense, cl.nn.Activation("leaky_relu", slope=slope))(rows(1, 2))
+    cl.sum(y).backward()
+    below = np.minimum(np.asarray(dense(rows(1, 2))), 0)
+    np.testing.assert_allclose(slope.grad, below.sum(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("number", [np.float64, np.float32])
+def test_a_slope_of_numpy_is_a_number(number):
+    def network(slope):
+        layer = cl.nn.Activation("leaky_relu", slope=slope)
+        return cl.nn.Sequential(cl.nn.Dense(2, 3), layer, cl.nn.Dense(3, 4))
+
+    models, x = [network(number(0.25)), network(0.25)], rows(17, 2)
+    for count in (1, 17):
+        same(*(outputs_of(model, x[:count]) for model in models))
+    fits = [cl.fit(model, (x, np.arange(17) % 4), epochs=2, progress=False, batch_size=4) for model in models]
+    same(*(fit.predict(x) for fit in fits))
 
 
 @pytest.mark.parametrize(

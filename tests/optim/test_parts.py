@@ -112,3 +112,19 @@ this optimizer has no learning rate
 def message_of_armijo():
     found = message(lambda: with_rate(optim.armijo(), 0.5))
     return [line.replace("test_parts.py:", "test_messages.py:") for line in found]
+
+
+@pytest.mark.parametrize("name", ["adam", "lion", "asgd", "lookahead", "muon"])
+def test_a_number_of_numpy_is_a_number(name):
+    make = getattr(optim, name)
+    known = make(optim.adam()) if name == "lookahead" else make()
+    numbers = {
+        key: {float: np.float64, int: np.int64, bool: np.bool_}[type(value)](value)
+        for key, value in known.settings().items()
+        if type(value) in (float, int, bool)
+    }
+    given = type(known)(**(known.settings() | numbers))
+    assert repr(given) == repr(known)
+    assert [type(v) for v in given.settings().values()] == [type(v) for v in known.settings().values()]
+    weights = [np.asarray(fit(opt, batch_size=40).model.weight) for opt in (known, given)]
+    np.testing.assert_array_equal(*weights)

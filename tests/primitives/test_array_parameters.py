@@ -43,3 +43,21 @@ def test_derivatives_by_the_parameter(name):
     leaf = cl.tensor(0.6, requires_grad=True)
     cl.sum(f(X, leaf)).backward()
     assert leaf.grad is not None and leaf.grad.item() != 0
+
+
+@pytest.mark.parametrize("scalar", [np.float64, np.float32, np.float16, np.int64, np.bool_])
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("executor", ["eager", "numpy", "numba"])
+def test_a_number_of_numpy_is_a_number(name, scalar, executor):
+    f, x = CASES[name][0], np.array([[-1.0, 2.0, -0.3]], np.float32)
+    number = scalar(1).item()
+    got, wanted = (_called(f, executor, a)(x) for a in (scalar(1), number))
+    assert got.dtype == wanted.dtype == np.float32
+    np.testing.assert_array_equal(got, wanted)
+
+
+def _called(f, executor, a):
+    def one(x):
+        return f(x, a)
+
+    return one if executor == "eager" else cl.compile(one, executor=executor)

@@ -94,19 +94,32 @@ class Activation(Module):
         return self.name + (f"({', '.join(f'{k}={v}' for k, v in self.options)})" if self.options else "")
 
 
+def array_function(layer: Activation) -> Callable[[NDArray[Any]], Any] | None:
+    """What computes it of an array of floats, as one operation; None where that may hang on more than their values.
+
+    So it is where an option is no plain number: a tensor may be tracked, and what is none the layer refuses.
+
+    >>> import numpy as np
+    >>> array_function(Activation("leaky_relu", slope=0.5))(np.array([-1.0, 2.0]))
+    array([-0.5,  2. ])
+    """
+    function = REGISTRY.get(layer.name)  # None: of a family that is loaded when it is asked for
+    if function is None or function.kind != "elementwise":
+        return None
+    if any(name not in function.params or type(value) not in (int, float) for name, value in layer.options):
+        return None
+    return functools.partial(function, **dict(layer.options)) if layer.options else function
+
+
 def on_own_floats(layer: Activation) -> Callable[[NDArray[Any]], Any] | None:
-    """What computes it of floats that are nobody else's; None where that may hang on more than their values.
+    """`array_function` for floats that are nobody else's, which it may write over.
 
     >>> import numpy as np
     >>> on_own_floats(Activation("relu"))(np.array([-1.0, 2.0]))
     array([0., 2.])
     """
-    if layer.name == "relu":
-        return rectify_in_place
-    function = REGISTRY.get(layer.name)  # None: of a family that is loaded when it is asked for
-    if function is None or function.kind != "elementwise":
-        return None
-    return functools.partial(function, **dict(layer.options))
+    function = array_function(layer)
+    return rectify_in_place if function is not None and layer.name == "relu" else function
 
 
 class Function(Module):

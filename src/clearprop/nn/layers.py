@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from clearprop.arrays.tensor import Tensor, asarray
 from clearprop.errors import ArgumentError, checked_call, require_flag, user_line
-from clearprop.nn.activations import LINEAR, Activation, as_layer, on_own_floats
+from clearprop.nn.activations import LINEAR, Activation, array_function, as_layer, on_own_floats
 from clearprop.nn.argument_checks import require_dtype, require_features, require_fraction, require_number, require_size
 from clearprop.nn.context import is_training, next_key
 from clearprop.nn.fields import parameter, state, static
 from clearprop.nn.initialisers import as_key, initialiser
 from clearprop.nn.module import Module
-from clearprop.primitives import REGISTRY
 from clearprop.program.ir import STACK, is_array_now, shape_of
 from clearprop.program.values import RECORDING, Node, name_variable, quiet, raw
 from clearprop.rules import random
@@ -309,6 +308,7 @@ class Sequential(Module):
         return len(self.layers)
 
 
+_PLAIN_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 FEW = 1 << 16
 """Up to so many numbers the questions that layers ask take a share of the time that shows."""
 
@@ -387,7 +387,8 @@ def _dense_step(layer: Any, held: list[tuple[Node, NDArray[Any]]]) -> _Step | No
     """The layer's arrays, if they are floats of one dtype and as a layer is made; its tensors are `held` with them."""
     given = [a for a in (layer.weight, layer.bias) if a is not None]
     weight, *biases = map(raw, given)
-    if any(type(a) is not np.ndarray or a.dtype is not weight.dtype or a.dtype.kind != "f" for a in (weight, *biases)):
+    alike = all(type(a) is np.ndarray and a.dtype is weight.dtype for a in (weight, *biases))
+    if not alike or weight.dtype not in _PLAIN_FLOATS:
         return None
     if weight.ndim != 2 or any(b.shape != weight.shape[1:] for b in biases):  # `with_fields` takes others
         return None
@@ -459,7 +460,7 @@ def _through_dense(layer: Any, x: Any) -> Any:
     weight, bias = raw(layer.weight), raw(layer.bias)
     operands = (x, weight) if bias is None else (x, weight, bias)
     alike = all(type(a) is np.ndarray and a.dtype is x.dtype for a in operands)
-    if not alike or x.ndim != 2 or x.shape[1] != weight.shape[0]:
+    if not alike or x.dtype not in _PLAIN_FLOATS or x.ndim != 2 or x.shape[1] != weight.shape[0]:
         return raw(layer(x))
     y = matmul_.run((x, weight), {})
     return y if bias is None else add.run((y, bias), {})
@@ -468,10 +469,8 @@ def _through_dense(layer: Any, x: Any) -> Any:
 def _through_activation(layer: Any, x: Any) -> Any:
     if layer.name == LINEAR:
         return x
-    function = REGISTRY.get(layer.name)  # None: of a family that is loaded when it is asked for
-    if function is None or type(x) is not np.ndarray or x.dtype.kind != "f" or function.kind != "elementwise":
-        return raw(layer(x))
-    return function(x, **dict(layer.options))
+    function = array_function(layer) if type(x) is np.ndarray and x.dtype.kind == "f" else None
+    return raw(layer(x)) if function is None else function(x)
 
 
 _LAYERS: dict[type, Callable[[Any, Any], Any]] = {Dense: _through_dense, Activation: _through_activation}

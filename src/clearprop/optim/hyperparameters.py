@@ -143,6 +143,9 @@ class Configured:
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
             within, kind, value = f.metadata.get("range"), f.metadata.get("kind"), getattr(self, f.name)
+            if isinstance(value, np.generic):  # beside float32 it would be an array of its own dtype
+                value = value.item()
+                object.__setattr__(self, f.name, value)
             if kind is not None and isinstance(value, kind):
                 continue
             if within is not None:

@@ -207,7 +207,7 @@ class Primitive:
                 raise TypeError(f"{self.name}() takes {' and '.join(self.params)} by name")
             params = dict(zip(self._positional, args[n:], strict=False)) | params
             args = args[:n]
-        params = {**self.params, **params}
+        params = self.params | {k: v.item() if isinstance(v, np.generic) else v for k, v in params.items()}
         if len(params) > len(self.params):
             extra = next(k for k in params if k not in self.params)
             raise TypeError(f"{self.name}() has no parameter {extra!r}")

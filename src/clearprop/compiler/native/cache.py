@@ -29,7 +29,7 @@ import platformdirs
 
 from clearprop.compiler.kernels import Kernel, Parameter
 from clearprop.compiler.native import blas, loader
-from clearprop.compiler.native.compile_process import MOST, CompileProcesses
+from clearprop.compiler.native.compile_process import MOST, CompileProcesses, is_safe
 from clearprop.compiler.native.scipy_addresses import register_functions_of
 from clearprop.program.processes import awaited_lock, launched_processes, without_collector
 from clearprop.rules import random
@@ -105,7 +105,9 @@ def expect_kernels(text: str) -> None:
     They wait for the names of kernels for a while.
     """
     folder = cache_folder()
-    if folder is None or _expecting or is_ready(text) or launched_processes() > 1:
+    while _expecting and not _expecting[0].alive:
+        _expecting.pop().end()
+    if folder is None or _expecting or is_ready(text) or launched_processes() > 1 or not is_safe():
         return  # processes of one job have a processor each
     _expecting.append(_compile_processes(folder, min(blas.cores(), MOST)))
 
@@ -144,11 +146,10 @@ def _compile_together(missing: Mapping[str, str], folder: Path) -> None:
             _load_numba()  # before the process forks, once for all
         processes = expected or _compile_processes(folder, min(blas.cores(), MOST) - 1)
         try:
-            if processes.alive:
-                processes.give(list(missing))
-                while expected is None and (taken := processes.take()):
-                    kernel_address(missing[taken])
-                processes.wait()
+            processes.give(list(missing))
+            while expected is None and (taken := processes.take()):
+                kernel_address(missing[taken])
+            processes.wait()
         finally:
             processes.end()
 
@@ -174,10 +175,12 @@ def _compile_processes(folder: Path, many: int) -> CompileProcesses:
     def begin() -> None:
         gc.disable()
         _load_numba()
+        with contextlib.suppress(OSError):
+            _bound_folder(folder)  # once for all of them
 
     def work(key: str) -> None:
         text = (folder / f"kernel_{key}.py").read_text()
-        if kernel_key(text) == key:
+        if kernel_key(text) == key and not _is_kept(folder, text):
             register_functions_of(text)
             compile_kernel(key, text, folder)
 
@@ -235,7 +238,6 @@ def compile_kernel(key: str, text: str, folder: Path | None) -> int:
     if folder is not None:
         rest = made.symbol.encode() + b"\n" + made.code
         if loader.can_load(made.calls):
-            _bound_folder(folder)
             _keep(path.with_suffix(".o"), _MAGIC + _seal(path, rest) + b"\n" + rest)
     return made.address
 
@@ -243,6 +245,7 @@ def compile_kernel(key: str, text: str, folder: Path | None) -> int:
 def _keep(path: Path, data: bytes) -> None:
     """Write an entry; a full disk costs the entry, not the run."""
     try:
+        _bound_folder(path.parent)
         _write(path, data)
     except OSError as error:
         stats.note = f"a compiled kernel was not kept on disk: {error.strerror}"
@@ -342,5 +345,5 @@ def _bound_folder(folder: Path) -> None:
         abandoned = file.suffix == ".tmp" and time.time() - written > STALE
         if excess > 0 or abandoned:
             with contextlib.suppress(OSError):
-                file.unlink()
+                file.unlink(missing_ok=True)  # another process may have removed it, and it counts as well
                 excess -= size

@@ -21,6 +21,8 @@ NAME = 20
 """Bytes of a name.  A pipe gives and takes so few whole, whoever else reads and writes."""
 _WHOLE = 4096 // NAME * NAME
 """Bytes that a pipe takes at once, if it takes any."""
+_ROOM = 16 * _WHOLE // NAME
+"""Names that a pipe holds, even where nobody reads them."""
 IDLE = 30.0
 """Seconds after which a process that was given nothing ends."""
 PATIENCE = 60.0
@@ -62,7 +64,8 @@ class CompileProcesses:
         return self._pid is not None
 
     def give(self, names: Sequence[str]) -> None:
-        """Put all names into the queue.  OSError where nobody takes them any more."""
+        """Put names into the queue, as many as it holds."""
+        names = names[:_ROOM]
         self._given += len(names)
         data = "".join(names).encode()
         for start in range(0, len(data), _WHOLE):
@@ -79,7 +82,7 @@ class CompileProcesses:
         """Until the others have done what they took; or they ended, or nothing was done for long."""
         self._close(self._names)
         left = self._given - self._taken
-        while left > 0 and select.select([self._done], [], [], PATIENCE)[0]:
+        while left > 0 and _is_readable(self._done, PATIENCE):
             told = len(os.read(self._done, left))
             left -= told or left  # all have ended
 
@@ -109,20 +112,40 @@ def is_safe() -> bool:
     return sys.platform == "linux" and not others and blas.cores() > 1
 
 
+def _is_readable(end: int, seconds: float) -> bool:
+    """Whether there is something to read, or nobody left to write it; `select` knows no more than 1,024 open files."""
+    waiting = select.poll()
+    waiting.register(end, select.POLLIN)
+    return bool(waiting.poll(seconds * 1000))
+
+
 def _fork() -> int | None:
+    """A fork that ends with this process, and in which no handler runs that the user gave to a signal."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of threads: there are BLAS's and LLVM's, which are idle
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            return os.fork()
+            pid = os.fork()
+            if pid == 0:
+                _begin_anew()
+            return pid
         except OSError:
             return None  # one process does it too, only later
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_anew() -> None:
+    try:
+        _end_with_parent()
+        _forget_handlers()
+    except BaseException:
+        os._exit(1)  # it must not go on as a second copy of the program
 
 
 def _serve(ends: tuple[int, int], begin: Callable[[], None], work: Callable[[str], None], many: int) -> None:
     """In the new process: work, silently, and vanish; never outlive the first one."""
     try:
-        _end_with_parent()
-        _forget_handlers()
         null = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(null, stream)
@@ -130,7 +153,7 @@ def _serve(ends: tuple[int, int], begin: Callable[[], None], work: Callable[[str
         begin()
         others = _divide(many)
         names, telling = ends
-        if select.select([names], [], [], IDLE)[0]:
+        if _is_readable(names, IDLE):
             while name := os.read(names, NAME).decode():
                 work(name)
                 os.write(telling, b".")
@@ -146,7 +169,6 @@ def _divide(many: int) -> list[int]:
     for _ in range(many - 1):
         pid = _fork()
         if pid == 0:
-            _end_with_parent()
             return []
         others += [] if pid is None else [pid]
     return others
