@@ -75,6 +75,13 @@ SEPARATE = {
         cl.nn.Dense(STEPS * 6, 2)),
     "statistics of training": cl.nn.Sequential(
         cl.nn.BatchNorm(FEATURES), cl.nn.Dropout(0.5), cl.nn.Flatten(), cl.nn.Dense(STEPS * FEATURES, 2)),
+    "steps before rows within": cl.nn.Sequential(
+        lambda x: cl.permute_dims(x[:, :2], (1, 0, 2)), cl.nn.Dense(FEATURES, 3),
+        lambda x: cl.permute_dims(x, (1, 0, 2)), cl.nn.Flatten(), cl.nn.Dense(6, 2)),
+    "halves side by side": cl.nn.Sequential(
+        cl.nn.Flatten(), lambda x: (x[:, :10], x[:, 10:]), lambda halves: halves[0] * halves[1], cl.nn.Dense(10, 2)),
+    "two values of other shapes": cl.nn.Sequential(
+        cl.nn.Flatten(), lambda x: (x, cl.sum(x, axis=0)), lambda pair: pair[0], cl.nn.Dense(STEPS * FEATURES, 2)),
 }  # fmt: skip
 
 
@@ -83,3 +90,8 @@ SEPARATE = {
 def test_others_are_trained_whatever_the_numbers_are(name, value):
     x = SEQUENCES if value is None else np.full_like(SEQUENCES, value)
     assert cl.fit(SEPARATE[name], (x, Y), epochs=1, batch_size=6).status == "done"
+
+
+def test_a_vocabulary_of_one_token_has_no_second():
+    net = cl.nn.Sequential(cl.nn.Embedding(1, 3), cl.nn.Flatten(), cl.nn.Dense(6, 2))
+    assert cl.fit(net, (np.zeros((N, 2), np.int64), Y), epochs=1, batch_size=6).status == "done"

@@ -28,6 +28,11 @@ def changed(frame, column, **names):
     return frame.with_columns(polars.col(column).replace(names))
 
 
+def dated(form):
+    days = polars.date_range(polars.date(2020, 1, 1), polars.date(2021, 2, 1), "1w", eager=True)[:N].dt.strftime(form)
+    return polars.DataFrame({"d": days, "y": np.arange(len(days)) / 2})
+
+
 def net(*layers, outputs=2):
     return cl.nn.Sequential(cl.nn.Dense(2, 4, rng=1), *layers, cl.nn.Dense(4, outputs, rng=2))
 
@@ -98,6 +103,9 @@ REFUSED = {
     "the same of a network with modules of its own": (
         {"data": (X, X[:, :1]), "model": Own(), "loss": "pinball:0.1,0.9"}, {"loss": "gaussian_nll:0.8"}, "outputs",
         "several quantiles, under pinball", "means and deviations, under gaussian_nll"),
+    "another quantile": (
+        {"data": NUMBERS, "loss": "pinball:quantile=0.9"}, {"loss": "pinball:quantile=0.1"}, "outputs",
+        "numbers, under pinball:quantile=0.9", "numbers, under pinball:quantile=0.1"),
 }  # fmt: skip
 
 
@@ -129,6 +137,9 @@ ACCEPTED = {
     "the same": ({"data": FRAME}, {}),
     "further rows, standardised by themselves": ({"data": FRAME}, {"data": FRAME.tail(45)}),
     "another loss of numbers": ({"data": NUMBERS}, {"loss": "mae"}),
+    "a quantile after the mean": ({"data": NUMBERS}, {"loss": "pinball:quantile=0.9"}),
+    "dates written otherwise": (
+        {"data": dated("%d/%m/%Y"), "target": "y"}, {"data": dated("%Y-%m-%d")}),
     "what training alone does": (
         {"data": (X, Y), "model": net("relu", cl.nn.Dropout(0.1))}, {"model": net("relu", cl.nn.Dropout(0.5))}),
     "a loss of one's own": (

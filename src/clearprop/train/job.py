@@ -381,33 +381,50 @@ def _try_step(job: Job, pair: Pair, *weight: NDArray[Any]) -> None:
 def _require_separate_rows(model: Any, x: NDArray[Any]) -> None:
     """Raise ArgumentError for a network whose answer about a row hangs on the others, or on its place among them.
 
-    So is one that takes the axis of rows for one of its own: of steps, or of places in an image.
+    So is one that takes the axis of rows for one of its own: of steps, or of places in an image.  What layers hand on
+    within is theirs; it is looked at only to say which of them it was.
     """
     other, row = _two_rows(x)
-    layers = model.layers if type(model) is Sequential else (model,)
     # a row behind another one, and beside itself: its answer is the same, and the same in both places
-    beside, twice = np.concatenate([other, row]), np.concatenate([row, row])
-    for place, layer in enumerate(layers):
-        given = np.shape(raw(beside))
-        with no_grad():
-            beside, twice = layer(beside), layer(twice)
-        a, b = (np.asarray(raw(y)) for y in (beside, twice))
-        if a.shape[:1] != (2,) or (_is_same(a[1], b[1]) and _is_same(b[0], b[1])):
-            continue
-        raise ArgumentError(
-            "the network mixes rows: its answer about one changes with those beside it, its place, or by chance",
-            expected="a network that answers each row of x by itself: the first axis counts the rows",
-            got=f"x {x.shape}" if layer is model else f"{given} for layers[{place}], {layer.label():.200}",
-            where=user_line(),
-            try_="layers for the axes of a row: space=1 or Conv1d for steps; x[:, :, None] for steps of one number",
-        )
+    pair = np.concatenate([other, row]), np.concatenate([row, row])
+    if _are_separate(*_through(model, pair)):
+        return
+    got = f"x {x.shape}"
+    for place, layer in enumerate(model.layers if type(model) is Sequential else ()):
+        given, pair = pair, _through(layer, pair)
+        if not _are_separate(*pair):
+            got = f"{np.shape(raw(given[0]))} for layers[{place}], {layer.label():.200}"
+            break
+    raise ArgumentError(
+        "the network mixes rows: its answer about one changes with those beside it, its place, or by chance",
+        expected="a network that answers each row of x by itself: the first axis counts the rows",
+        got=got,
+        where=user_line(),
+        try_="layers for the axes of a row: space=1 or Conv1d for steps; x[:, :, None] for steps of one number",
+    )
+
+
+def _through(layer: Any, pair: tuple[Any, Any]) -> tuple[Any, Any]:
+    with no_grad():
+        return layer(pair[0]), layer(pair[1])
+
+
+def _are_separate(beside: Any, twice: Any) -> bool:
+    """Whether answers for two rows each are those of the second row; what is no array of two is not judged."""
+    a, b = raw(beside), raw(twice)
+    if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray) or a.shape[:1] != (2,):
+        return True
+    return _is_same(a[1], b[1]) and _is_same(b[0], b[1])
 
 
 def _two_rows(x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The first row and one that differs, as far as there is one: the second, or zeros or ones; last what is not 0."""
-    found = (x[1:2], np.zeros_like(x[:1]), np.ones_like(x[:1]))
-    other = next((row for row in found if len(row) and not np.array_equal(row, x[:1])), x[:1])
-    return (other, x[:1]) if x[:1].any() else (x[:1], other)
+    """The first row and one that differs, as far as there is one that a network takes; last what is not 0."""
+    first = x[:1]
+    differs = (x != first).reshape(len(x), -1).any(axis=1)
+    # numbers of tokens or of categories begin at 0, and may end there
+    found = (x[differs][:1], np.zeros_like(first), *([np.ones_like(first)] if x.dtype.kind == "f" else []))
+    other = next((row for row in found if len(row) and not np.array_equal(row, first)), first)
+    return (other, first) if first.any() else (first, other)
 
 
 def _is_same(a: NDArray[Any], b: NDArray[Any], within: float = 1e-5) -> bool:

@@ -16,7 +16,7 @@ from clearprop.data.columns import name_list
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import ArgumentError, RunError, user_line
 from clearprop.nn.loss_text import is_normal
-from clearprop.nn.losses import has_log_link, is_binary, loss_task, several_quantiles_of
+from clearprop.nn.losses import has_log_link, is_binary, loss_task, quantiles_of, several_quantiles_of
 from clearprop.runs.folder import Config, RunFolder
 from clearprop.runs.model_json import describe, read_model
 from clearprop.train.job import Job
@@ -118,8 +118,10 @@ def _children(value: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _require_same_loss(config: Config, job: Job, folder: RunFolder) -> None:
     """Raise RunError where outputs are something else under the loss of the run; functions of one's own may be."""
-    there, here = (_outputs_under(loss) for loss in (config.settings.loss, job.loss.name))
-    if there and here and there != here:
+    losses = (config.settings.loss, job.loss.name)
+    there, here = map(_outputs_under, losses)
+    learned = [quantiles_of(loss) for loss in losses]
+    if there and here and (there != here or (all(learned) and learned[0] != learned[1])):
         _refuse("outputs", f"{there}, under {config.settings.loss}", f"{here}, under {job.loss.name}", folder)
 
 
@@ -174,8 +176,10 @@ def _text(value: Any) -> str:
 
 
 def _words(record: Any) -> Any:
-    """What is no number in a record, and none of what numbers there are: kinds, levels, order."""
+    """What is no number in a record, and none of what numbers there are: kinds, levels; not how dates are written."""
     if isinstance(record, dict):
+        if record.get("kind") == "time":
+            record = {name: value for name, value in record.items() if name != "order"}
         kept = {name: _words(value) for name, value in record.items() if not _is_number(value)}
         return {name: value for name, value in kept.items() if value is not None}
     if isinstance(record, list):
