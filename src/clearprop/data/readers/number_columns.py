@@ -17,6 +17,7 @@ from clearprop.data.readers.formats import is_large
 from clearprop.data.readers.plain_text import RegularRows, byte_of_line, pieces_of_lines
 from clearprop.data.readers.reading import Reading
 from clearprop.data.readers.text_form import NumberForm, is_plain, plain_numbers, surely
+from clearprop.data.streaming.memory import give_back
 from clearprop.data.streaming.scratch import Scratch, has_space
 from clearprop.errors import RunError
 
@@ -193,4 +194,5 @@ def store_numbers(
                 if header[place] not in marked:
                     numbers.write(header[place], first, plain_numbers(part.to_series(place), sign).to_numpy())
             first += len(part)
+    give_back()
     return {header[k]: numbers.maker(Column(header[k], "number", np.empty(0))) for k in stored}, pl.concat(others)
