@@ -92,7 +92,9 @@ class FolderTable:
             counts.append(table.rows)
         self.names, self.schema, self.notes = first.names, first.schema, first.notes
         self.firsts = tuple(accumulate(counts, initial=0))
-        self.held_per_column, self.bytes_per_value = first.held_per_column, first.bytes_per_value
+        # one file is open at a time, so that a reader holds no more than the longest has
+        self.held_per_column = min(first.held_per_column, _BYTES_OF_A_VALUE * max(counts))
+        self.bytes_per_value = first.bytes_per_value
         self.rows = self.firsts[-1]
 
     def _table(self, file: Path) -> TypedTable:
