@@ -447,3 +447,11 @@ def test_what_cannot_be_read_with_certainty_is_refused(name, in_blocks, tmp_path
     assert headline in caught.value.headline
     assert remedy in caught.value.try_
     assert str(path) in caught.value.where
+
+
+@pytest.mark.parametrize("in_blocks", [False, True])
+def test_shares_a_block_above_percents_are_refused(in_blocks, tmp_path):
+    cells = [f"0.0{k % 9 + 1}" for k in range(1000)] + ["1.01"] * 60_000 + ["108 %"] * 12
+    (tmp_path / "t.csv").write_text("v,price\n" + "".join(f"{cell},{k % 7}.5\n" for k, cell in enumerate(cells)))
+    with pytest.raises(DataError, match="more than one unit"):
+        read(tmp_path / "t.csv", {}, in_blocks)

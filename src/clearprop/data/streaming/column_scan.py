@@ -69,7 +69,8 @@ class ColumnScan:
     the column is known to be text (`as_text`), and so are times: they are nearly all different.  `time` says that the
     file's type is a time, `evidence` what texts show of being times; `strange` is, for each order of day and month, the
     first text that is no time, or for ordered words the first that is none, and where it stands; `clocks` the first
-    text with a zone and the first without one; `lost` is the first that is no number in a row without target.
+    text with a zone and the first without one; `lost` is the first that is no number in a row without target; `bare`
+    says whether there are numbers below 1 without a sign, which beside `%` are shares.
     """
 
     name: str
@@ -104,6 +105,7 @@ class ColumnScan:
     lost: tuple[str, str] | None = None
     shown: tuple[NDArray[Any] | None, NDArray[np.bool_]] = (None, np.zeros(0, np.bool_))
     marks: frozenset[str] = frozenset()
+    bare: bool = False
     clocks: dict[bool, tuple[str, str]] = field(default_factory=dict)
     zoned: bool | None = None
 
@@ -113,6 +115,11 @@ class ColumnScan:
         if self.name in self.choice.texts:
             return "category"
         return "number" if self.number else "boolean" if self.boolean else "time" if self.time else "category"
+
+    @property
+    def _units(self) -> frozenset[str]:
+        """The marks of all rows, where a block without `%` has not told of its shares."""
+        return self.marks | {"share"} if self.bare and "%" in self.marks else self.marks
 
     @property
     def asked(self) -> str:
@@ -173,6 +180,8 @@ class ColumnScan:
             return
         low, high = float(present.min()), float(present.max())
         self.low, self.high = min(self.low, low), max(self.high, high)
+        if not (self.bare or column.marks) and low < 1 and high > -1:
+            self.bare = bool(((np.abs(present) < 1) & (present != 0)).any())
         if np.isinf((low, high)).any():
             infinite = np.flatnonzero(np.isinf(values))
             row = int(infinite[0])
@@ -316,7 +325,7 @@ class ColumnScan:
     def require_checked(self) -> None:
         """Raise DataError for infinite numbers, and for numbers with a few texts among them."""
         if self.kind == "number" and not self.asked:
-            require_one_unit(self.name, self.marks, f"{self.source}, column {self.name!r}")
+            require_one_unit(self.name, self._units, f"{self.source}, column {self.name!r}")
         if self.kind == "number" and self.infinite is not None:
             value, number, where = self.infinite
             raise infinite_value(self.name, value, number, where)
@@ -403,7 +412,7 @@ class ColumnScan:
             slip=self.slip or self.opening,
             use=use_of_texts(self.texts.counts or (), self.asked) if text and not self.is_target else "",
             asked=self.choice.asked(self.name),
-            marks=self.marks,
+            marks=self._units,
         )
 
     def is_truths(self) -> bool:
