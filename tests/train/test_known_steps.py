@@ -299,7 +299,7 @@ def test_what_does_not_fit_is_said_also_when_a_like_step_is_known(traced):
         {"y": 2 * Y - (X[:, 0] > 0)},
         {"x": X[:, :2].copy()},
         {"sizes": (3, 4, 1)},
-        {"y": np.eye(2, dtype=int)[Y]},
+        {"y": 2 * np.eye(2, dtype=int)[Y]},
     ):
         with pytest.raises(cl.errors.ClearpropError):
             fit(**wrong)
