@@ -22,7 +22,10 @@ NAMES = [f"{n:0{NAME}d}" for n in range(12)]
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch):
+    """A machine of two cores, on which no thread of a test before counts."""
     monkeypatch.setattr(blas, "cores", lambda: 2)
+    found, before = threading.enumerate, set(threading.enumerate()) - {threading.current_thread()}
+    monkeypatch.setattr(threading, "enumerate", lambda: [t for t in found() if t not in before])
 
 
 def processes(tmp_path, begin=lambda: None, many=2):

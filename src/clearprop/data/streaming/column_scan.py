@@ -180,8 +180,7 @@ class ColumnScan:
             return
         low, high = float(present.min()), float(present.max())
         self.low, self.high = min(self.low, low), max(self.high, high)
-        if not (self.bare or column.marks) and low < 1 and high > -1:
-            self.bare = bool(((np.abs(present) < 1) & (present != 0)).any())
+        self._add_bare(column, present, low, high)
         if np.isinf((low, high)).any():
             infinite = np.flatnonzero(np.isinf(values))
             row = int(infinite[0])
@@ -192,6 +191,10 @@ class ColumnScan:
             self.values = add_counts(self.values, dict(zip(*distinct_counts(present), strict=True)))
             if column.spelling is not None:
                 self.spellings = add_counts(self.spellings, column.levels.occurrences)
+
+    def _add_bare(self, column: Column, present: NDArray[Any], low: float, high: float) -> None:
+        if not (self.bare or column.marks) and low < 1 and high > -1:
+            self.bare = bool(((np.abs(present) < 1) & (present != 0)).any())
 
     def _may_be_times(self, numbers: bool, present: int) -> bool:
         """Whether texts are looked at as times: where that is asked for, or nothing yet speaks against it."""
