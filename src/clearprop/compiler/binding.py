@@ -184,7 +184,7 @@ class Binding:
             if op.kind == "product"
             for g in product_layouts(op, self.number)
         )
-        windows = (op for op in steps if op.kind != "product" and WINDOW_OPERANDS.get(op.equation.primitive.name))
+        windows = (op for op in steps if op.kind != "product" and op.equation.primitive.numba in WINDOW_OPERANDS)
         return products + sum(map(self._window_work, windows))
 
     def _window_work(self, op: Statement) -> int:
@@ -192,7 +192,7 @@ class Binding:
 
         Where those are few beside what is read, it takes as long as a matrix product of operands of these sizes.
         """
-        names, axes = WINDOW_OPERANDS[op.equation.primitive.name], len(op.equation.params["stride"]) + 2
+        names, axes = WINDOW_OPERANDS[op.equation.primitive.numba], len(op.equation.params["stride"]) + 2
         shapes = dict(zip(names, (*(r.shape for r in op.reads), op.out.shape), strict=True))
         met = math.prod(map(self.number, (*shapes["y"][:-1], *shapes["w"][-axes:])))
         return max(met, math.isqrt(math.prod(self.number(n) for shape in shapes.values() for n in shape)))

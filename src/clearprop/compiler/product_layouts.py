@@ -18,7 +18,7 @@ Places = list[tuple[int, Any, int]]
 """Words of a row that are addresses: which word, of what, how many bytes behind its begin."""
 
 WINDOW_OPERANDS = {"conv": "xwy", "conv_input": "ywx", "conv_weight": "xyw"}
-"""What each sum over windows reads and writes, in the letters of y = conv(x, w)."""
+"""What each sum over windows reads and writes, in the letters of y = conv(x, w), by its native name."""
 ALONE = 1 << 18
 """Multiply-adds of a product up to which OpenBLAS does not leave the caller's thread, nor, with some kernels, packs."""
 THIN = 1 << 18

@@ -31,9 +31,14 @@ _ITEM = {"f32": 4, "f64": 8}
 
 
 @functools.cache
+def registers_of_vector() -> int:
+    """How many registers of this processor hold a vector; those whose registers are shorter have half as many, too."""
+    return 1 if "+avx512f" in processor() else 2
+
+
 def tile_shape() -> tuple[int, int]:
     """Rows and vectors of a tile: as many as this processor's registers hold beside what is multiplied."""
-    return (8, 2) if "+avx512f" in processor() else (6, 1)
+    return (8, 2) if registers_of_vector() == 1 else (6, 1)
 
 
 def beat_packing() -> bool:
@@ -42,7 +47,7 @@ def beat_packing() -> bool:
     With half as many registers of half the length a tile has fewer rows, and reads too little of what lies side by side
     in a transposed A.
     """
-    return "+avx512f" in processor()
+    return registers_of_vector() == 1
 
 
 def pays_packing(rows: int, apart: int) -> bool:

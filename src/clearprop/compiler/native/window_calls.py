@@ -13,9 +13,8 @@ from clearprop.compiler.iteration_domains import Statement
 from clearprop.compiler.kernel_text import dtype_name
 from clearprop.compiler.kernels import Kernel
 from clearprop.compiler.native import library_kernels
-from clearprop.compiler.native.loader import processor
 from clearprop.compiler.product_layouts import WINDOW_OPERANDS
-from clearprop.compiler.tiles import VECTOR_BYTES, pack_panels, panel_columns
+from clearprop.compiler.tiles import VECTOR_BYTES, pack_panels, panel_columns, registers_of_vector
 
 Place = tuple[Any, int]
 """A variable or piece of memory, and how many bytes behind its begin."""
@@ -199,19 +198,14 @@ def _rows_at_a_time(g: ConvolutionSizes) -> int:
 
 def _tile_vectors(dtype: str, columns: int) -> tuple[int, int]:
     """Vectors of a tile, and the most rows: so many as the registers hold beside what is multiplied."""
-    if _registers() == 2:
+    if registers_of_vector() == 2:
         return 1, 6
     return (2, 14) if columns >= panel_columns(dtype, 2) else (1, 16)
 
 
-def _registers() -> int:
-    """Registers of this processor that hold a vector."""
-    return 1 if "+avx512f" in processor() else 2
-
-
 def _best_rows(length: int, vectors: int, most: int, overlap: bool) -> int:
     """Rows of the tiles over a length with the least work; what is left over is done again, or row by row."""
-    wide = vectors * _registers()
+    wide = vectors * registers_of_vector()
 
     def cost(rows: int) -> int:
         one = max(rows * wide, _FEW) + wide + 1
@@ -409,7 +403,7 @@ def _each_example(binding: Binding, op: Statement) -> Iterator[tuple[Convolution
     d = len(stride)
     found = [(r.base, number(r.offset) * r.base.dtype.itemsize, tuple(map(number, r.shape))) for r in op.reads]
     found.append((op.out, 0, tuple(map(number, op.out.shape))))
-    names = WINDOW_OPERANDS[op.equation.primitive.name]
+    names = WINDOW_OPERANDS[op.equation.primitive.numba]
     shapes = {name: shape[-d - 2 :] for name, (_, _, shape) in zip(names, found, strict=True)}
     x, w, y = shapes["x"], shapes["w"], shapes["y"]
     padding = tuple(params.get("padding", ()))

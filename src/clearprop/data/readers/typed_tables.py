@@ -174,15 +174,23 @@ def read_typed(
     return Frame(source, columns, table.place, notes=table.notes)
 
 
+def read_together(names: tuple[str, ...], held: int, memory: int) -> list[tuple[str, ...]]:
+    """The columns in groups, as many in each as there is memory for the bytes that a reader holds of one.
+
+    >>> read_together(("a", "b", "c"), 10, 20), read_together(("a", "b"), 0, 20)
+    ([('a', 'b'), ('c',)], [('a', 'b')])
+    """
+    size = max(1, memory // held) if held else len(names)
+    return [names[i : i + size] for i in range(0, len(names), size)]
+
+
 def _columns_of(table: TypedTable, asked: ColumnRequest) -> TableColumns:
     """All columns, as many together as the reader holds little of: those of numbers are kept some rows at a time."""
     numbers = NumberColumns(len(table.names), table.rows)
     makers = dict[str, Callable[[], Column]]()
     held = min(table.held_per_column, _BYTES_OF_A_VALUE * table.rows)
-    together = max(1, _HELD // held) if held else len(table.names)
-    for begin in range(0, len(table.names), together):
+    for names in read_together(table.names, held, _HELD):
         texts, first = dict[str, list[Column]](), 0
-        names = table.names[begin : begin + together]
         for block in table.blocks(_ROWS_AT_ONCE, replace(asked, names=names)):
             for column in block:
                 if of_numbers(column):

@@ -27,7 +27,7 @@ from clearprop.data.readers.reading import AS_SHOWN, ColumnRequest, Reading
 from clearprop.data.readers.sources import file_form
 from clearprop.data.readers.text_codes import TextCodes, TextRoom
 from clearprop.data.readers.text_form import Evidence, NumberForm
-from clearprop.data.readers.typed_tables import TABLES, typed_table
+from clearprop.data.readers.typed_tables import TABLES, read_together, typed_table
 from clearprop.data.streaming.memory import Budget, give_back
 from clearprop.data.streaming.sharers import ALONE, Sharers, own_part
 from clearprop.errors import DataError
@@ -404,8 +404,7 @@ class _Typed:
 
     def groups(self, budget: Budget) -> list[tuple[str, ...]]:
         """As many columns together as there is memory for what the reader holds of each."""
-        size = max(1, budget.memory // (2 * self.held)) if self.held else len(self.names)
-        return [self.names[i : i + size] for i in range(0, len(self.names), size)]
+        return read_together(self.names, self.held, budget.memory // 2)
 
     def blocks(self, budget: Budget, asked: ColumnRequest, part: RowRange | None = None) -> Iterator[RowBlock]:
         """All rows of these columns, or a part, in their order."""
