@@ -4,12 +4,12 @@ python -m benchmarks                         every row, every peer (installed in
 python -m benchmarks --rows W0,W3 --quick    some rows, a few short rounds: figures are only indicative
 python -m benchmarks --peers jax,torch       these peers only; --peers none: ours, NumPy and the floor
 python -m benchmarks --kernel avx2           every contender held to the instructions that most processors have
+python -m benchmarks --keep                  only the rows that the table lacks, and those that --rows names
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -29,30 +29,30 @@ def main(arguments: list[str] | None = None) -> None:
     args = _parsed(arguments)
     if args.kernel:
         limit(args.kernel)
+    folder = Path(args.out or (FOLDER / "quick" if args.quick else ROOT / "docs" / "tables"))
+    effort = QUICK if args.quick else Effort(rounds=args.rounds)
+    options = {"--peers": args.peers, "--rounds": args.rounds, "--kernel": args.kernel}
+    given = [f"{n} {v}" for n, v in options.items() if v != _parsed([]).__dict__[n[2:]]]
+    table = report.Table([*given, *["--quick"] * args.quick], args.quick, effort.rounds, description())
     rows = workloads.chosen(args.rows)
+    if args.keep:
+        table = table.continued(folder)
+        rows = rows if args.rows else [w for w in rows if w.name not in table.rows]
     names = list(PEERS) if args.peers == "all" else [] if args.peers == "none" else args.peers.split(",")
     installed = provide(names, install=not args.offline)
     for peer in installed.values():
         if peer.absent:
             print(f"{peer.name} takes no part: {peer.absent}", file=sys.stderr)
-    effort = QUICK if args.quick else Effort(rounds=args.rounds)
-    given = sys.argv[1:] if arguments is None else arguments
-    record = {
-        "command": " ".join(["python -m benchmarks", *given]),
-        "quick": args.quick, "rounds": effort.rounds, "machine": description(),
-        "titles": {w.name: f"{w.name}: {w.title}" + PER.get(w.unit, "") for w in rows}, "others": {},
-    }  # fmt: skip
-    measured: dict[str, dict[str, Result]] = {}
     for row in rows:
         print(f"{row.name}: {row.title}", file=sys.stderr, flush=True)
         others = Others()
-        measured[row.name] = {r.contender: r for r in _measured(row, installed, effort)}
-        record["others"][row.name] = others.share()
-        _say(measured[row.name])
-    record["families"] = [_family(i, effort) for i in installed.values() if i.name not in OUR_NUMPY]
-    record["targets"] = report.judged(measured)
-    record["rows"] = {name: [r.record() for r in row.values()] for name, row in measured.items()}
-    _write(Path(args.out or (FOLDER / "quick" if args.quick else ROOT / "docs" / "tables")), record, measured)
+        measured = {r.contender: r for r in _measured(row, installed, effort)}
+        table.add(f"{row.name}: {row.title}{PER.get(row.unit, '')}", row.name, measured, others.share())
+        table.write(folder)  # after every row: a run that is interrupted goes on by --keep
+        _say(measured)
+    table.families = [_family(i, effort) for i in installed.values() if i.name not in OUR_NUMPY]
+    print(table.write(folder))
+    print(f"written to {folder}/{table.name}.md and {table.name}.json", file=sys.stderr)
 
 
 def _parsed(arguments: list[str] | None) -> argparse.Namespace:
@@ -65,6 +65,7 @@ def _parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=Effort.rounds, help=f"rounds (default {Effort.rounds})")
     parser.add_argument("--kernel", choices=[*LIMITS], help="hold every contender to these instructions")
     parser.add_argument("--offline", action="store_true", help="install nothing: peers that are not there are absent")
+    parser.add_argument("--keep", action="store_true", help="keep the rows of the table that is there (see above)")
     parser.add_argument(
         "--out", help="folder for speed.md, speed.json or speed-avx2.… (default docs/tables; .bench/quick if --quick)"
     )
@@ -109,17 +110,6 @@ def _calls(i: Installed) -> int | None:
         return None
     command = [i.python, "-m", "benchmarks.calls", i.name]
     return int(subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment()).stdout)
-
-
-def _write(folder: Path, record: dict[str, Any], rows: dict[str, dict[str, Result]]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    text = report.markdown(record, rows)
-    kernel = record["machine"]["kernel"]
-    name = f"speed-{kernel}" if kernel else "speed"
-    (folder / f"{name}.md").write_text(text)
-    (folder / f"{name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    print(text)
-    print(f"written to {folder}/{name}.md and {name}.json", file=sys.stderr)
 
 
 if __name__ == "__main__":

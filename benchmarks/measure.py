@@ -138,6 +138,18 @@ class Result:
             "version": self.version, "error": self.error, **self.notes,
         }  # fmt: skip
 
+    @classmethod
+    def of_record(cls, record: dict[str, Any]) -> Result:
+        """The result that `record` wrote."""
+        known = {
+            "contender": "contender", "label": "label", "samples": "samples", "process_medians": "modes",
+            "peak_memory": "memory", "check": "check", "blas": "blas", "version": "version", "error": "error",
+        }  # fmt: skip
+        single = {"first_call": "first", "import": "imported"}
+        notes = {n: v for n, v in record.items() if n not in (*known, *single, "median", "quartiles")}
+        medians = {of: [] if record[name] is None else [record[name]] for name, of in single.items()}
+        return cls(**{of: record[name] for name, of in known.items()}, **medians, notes=notes)
+
 
 def _median(values: list[float]) -> float | None:
     return statistics.median(values) if values else None

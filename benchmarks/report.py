@@ -1,13 +1,87 @@
-"""One record of a run, printed as Markdown and as JSON."""
+"""One record of a run, kept row by row: printed as Markdown and as JSON."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Result
 from benchmarks.targets import TARGETS, Rows, ours
+from benchmarks.workloads import WORKLOADS
 
 MARKS = {"goal": "goal", "reached": "yes", "missed": "**no**", "not measured": "not measured"}
+
+
+@dataclass
+class Table:
+    """What was measured, how, and on what; `families` are the libraries that took part."""
+
+    options: list[str]
+    """Of the command, but for the rows."""
+    quick: bool
+    rounds: int
+    machine: dict[str, Any]
+    titles: dict[str, str] = field(default_factory=dict)
+    others: dict[str, float] = field(default_factory=dict)
+    """The share of the processors' time that others took meanwhile, by row."""
+    rows: Rows = field(default_factory=dict)
+    families: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Of the files, without their endings."""
+        kernel = self.machine["kernel"]
+        return f"speed-{kernel}" if kernel else "speed"
+
+    @property
+    def command(self) -> str:
+        """What makes all of its rows."""
+        left = [w.name for w in WORKLOADS if w.name not in self.rows]
+        rows = [f"--rows {','.join(self._ordered)}"] if left else []
+        return " ".join(["python -m benchmarks", *rows, *self.options])
+
+    @property
+    def _ordered(self) -> list[str]:
+        return [w.name for w in WORKLOADS if w.name in self.rows]
+
+    def add(self, title: str, row: str, results: dict[str, Result], others: float) -> None:
+        """A row that was measured, in place of an earlier one."""
+        self.titles[row], self.rows[row], self.others[row] = title, results, others
+
+    def continued(self, folder: Path) -> Table:
+        """This run with the rows of the table in the folder; ends the program where they are of another kind."""
+        file = folder / f"{self.name}.json"
+        if not file.exists():
+            return self
+        record = json.loads(file.read_text())
+        for what in ("quick", "rounds"):
+            if record[what] != getattr(self, what):
+                raise SystemExit(f"{file} was made with {what} {record[what]}: its rows cannot stand beside others")
+        if differing := [n for n in SAME if record["machine"][n] != self.machine[n]]:
+            raise SystemExit(f"{file} was made on another machine: its {', '.join(differing)} differ")
+        rows = {n: {r["contender"]: Result.of_record(r) for r in row} for n, row in record["rows"].items()}
+        return replace(self, machine=record["machine"], titles=record["titles"], others=record["others"], rows=rows)
+
+    def write(self, folder: Path) -> str:
+        """Both files; returns the page. Rows stand in the order of the workloads."""
+        folder.mkdir(parents=True, exist_ok=True)
+        ordered = self._ordered
+        record = {
+            "command": self.command, "quick": self.quick, "rounds": self.rounds, "machine": self.machine,
+            "titles": {n: self.titles[n] for n in ordered}, "others": {n: self.others[n] for n in ordered},
+            "families": self.families, "targets": judged(self.rows),
+            "rows": {n: [r.record() for r in self.rows[n].values()] for n in ordered},
+        }  # fmt: skip
+        text = markdown(record, self.rows)
+        (folder / f"{self.name}.md").write_text(text)
+        (folder / f"{self.name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        return text
+
+
+SAME = ("processor", "cores", "vector", "system", "python", "kernel")
+"""What a machine must have in common with another for rows to stand in one table."""
 
 
 def markdown(record: dict[str, Any], rows: Rows) -> str:

@@ -72,6 +72,26 @@ def test_the_page_shows_figures_and_errors():
     assert "- jax.scan: no JAX here" in text
 
 
+def test_a_table_goes_on_where_another_run_ended(tmp_path):
+    """The same page from what was written; a row that is measured again takes the place of the old one."""
+    given = {"options": ["--peers jax"], "quick": False, "rounds": 5, "machine": machine.description()}
+    table = report.Table(**given)
+    row = {"jax.scan": result("jax.scan", 2e-6, first=[0.5], notes={"epochs": [3, 4]}, memory=2**20, check=0.5)}
+    table.add("W2: second", "W2", row | {"torch.eager": result("torch.eager", error="it failed")}, 0.1)
+    table.add("W0: first", "W0", {"jax.scan": result("jax.scan", 1e-6)}, 0.0)
+    page = table.write(tmp_path)
+    assert "Made by `python -m benchmarks --rows W0,W2 --peers jax`." in page
+    assert page.index("## W0: first") < page.index("## W2: second")
+    again = report.Table(**given).continued(tmp_path)
+    assert again.write(tmp_path) == page and again.rows["W2"] == table.rows["W2"]
+    again.add("W0: first", "W0", {"jax.scan": result("jax.scan", 9e-6)}, 0.0)
+    assert "9 µs" in again.write(tmp_path) and "2 µs" in again.write(tmp_path)
+    with pytest.raises(SystemExit, match="was made with rounds 5"):
+        report.Table(**{**given, "rounds": 3}).continued(tmp_path)
+    with pytest.raises(SystemExit, match="on another machine: its cores differ"):
+        report.Table(**{**given, "machine": {**machine.description(), "cores": 99}}).continued(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(None, ""), (0.0, "0"), (2.5e-8, "25 ns"), (1.234e-5, "12.3 µs"), (0.5, "500 ms"), (3, "3 s")]
 )
