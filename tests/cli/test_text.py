@@ -12,6 +12,7 @@ import clearprop as cl
 from clearprop.data.readers.reading import Reading
 from clearprop.data.running_text import RARE, Vocabulary, text_parts, windows
 from clearprop.data.training_data import Prepared
+from clearprop.errors import printable
 from clearprop.train import text_writing
 
 TEXT = load_iris().DESCR[:1600]
@@ -52,6 +53,17 @@ def test_text_is_learned_and_its_run_does_what_every_run_does(model, command, fi
     assert command("report", "run").code == 0
     assert command("predict", "run", "beginning.txt", "-o", "written.txt").code == 0
     assert Path("written.txt").read_text().startswith("The iris ")
+
+
+def test_a_terminal_gets_nothing_to_obey_and_a_pipe_what_is_there(command, files, monkeypatch):
+    Path("plays.txt").write_text("\x1b[31mred\u202e\n" * 99)
+    Path("beginning.txt").write_text("\x1b[31m")
+    assert command("train", "plays.txt", *QUICK, "--out", "run").code == 0
+    asked = ("predict", "run", "beginning.txt", "--length", "9", "--temperature", "0")
+    piped = command(*asked).out
+    assert piped.startswith("\x1b[31m")
+    monkeypatch.setattr("clearprop.cli.written_text._is_terminal", lambda: True)
+    assert command(*asked).out == printable(piped, keep="\n\t")
 
 
 def test_what_is_foretold_hangs_on_nothing_that_comes_later(command, files):

@@ -145,7 +145,7 @@ def test_of_a_picture_that_moves_the_first_is_taken_and_told():
     first.save("pictures/0.png", save_all=True, append_images=[Image.fromarray(GREY[::-1])])
     frame = read("pictures")
     np.testing.assert_array_equal(pixels(frame, (4, 6))[0], GREY)
-    assert frame.notes == ("1 picture that moves, of which the first is taken",)
+    assert frame.notes == ("1 picture of several images, of which the first is taken",)
 
 
 def test_no_picture_of_a_class_is_passed_over():

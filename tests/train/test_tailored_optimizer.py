@@ -251,6 +251,43 @@ def test_a_run_without_an_update_is_refused(tmp_path):
     assert fit(epochs=3, batch_size=len(X) // 6, accumulate=13).steps == 18
 
 
+SGD, ACC = cl.optim.sgd(0.1), cl.optim.accumulate
+
+
+@pytest.mark.parametrize(
+    "rule", [ACC(SGD, 13), ACC(ACC(SGD, 4), 4), cl.optim.chain(cl.optim.clip_by_norm(1.0), ACC(SGD, 13))]
+)
+def test_so_is_one_whose_optimizer_sums_more_batches_than_there_are(rule):
+    with pytest.raises(ArgumentError, match="the run ends before its first update"):
+        fit(epochs=2, batch_size=len(X) // 6, optimizer=rule)
+
+
+def test_so_are_sums_of_sums():
+    with pytest.raises(ArgumentError, match="the run ends before its first update"):
+        fit(epochs=2, batch_size=len(X) // 6, optimizer=ACC(SGD, 4), accumulate=4)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"freeze": "*"},
+        {"freeze": ["*.weight", "*.bias"]},
+        {"optimizer": cl.optim.chain(cl.optim.freeze("all"), SGD)},
+        {"optimizer": cl.optim.chain(cl.optim.freeze("matrices"), SGD), "freeze": "*.bias"},
+    ],
+)
+def test_a_network_of_which_all_is_frozen_is_refused(asked, tmp_path):
+    with pytest.raises(ArgumentError, match="every parameter of the network is frozen"):
+        fit(**asked, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("asked", [{"optimizer": cl.optim.sgd(0.0)}, {"param_groups": {"*": {"factor": 0}}}, {}])
+def test_a_training_that_has_moved_nothing_says_so(asked, caplog):
+    fit(epochs=2, **asked)
+    assert ("training has moved no parameter" in caplog.text) == bool(asked)
+
+
 def test_the_command_line_begins_with_the_weights_of_a_run(tmp_path, capsys):
     common = ["iris", "--hidden", "4", "--seed", "1", "--json"]
     assert main(["train", *common, "--epochs", "2", "--out", str(tmp_path / "first")]) == 0

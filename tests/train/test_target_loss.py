@@ -172,3 +172,12 @@ def test_a_file_exported_with_class_weights_stands_alone(tmp_path):
         run.replay(0).model(X[:32]), RARE[:32], label_smoothing=0.1, reduction="sum", sample_weight=weights[RARE[:32]]
     )
     assert loss == pytest.approx(float(first) / 32, rel=1e-5)
+
+
+def test_weights_of_classes_are_as_exact_as_the_network():
+    net = cl.nn.mlp([3, 4, 2], dtype=float)
+    x, y = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 7 // 6
+    run = cl.fit(net, (x, y), class_weight={0: 0.1, 1: 0.7}, epochs=1, batch_size=30, optimizer=cl.optim.sgd(0.0))
+    logits = np.asarray(net(x))
+    each = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(30), y]
+    assert run.evaluate(x, y)["loss"] == pytest.approx(np.mean(np.where(y == 1, 0.7, 0.1) * each), rel=1e-14)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import typer
 from clearprop.cli.exit_codes import DONE
 from clearprop.data.readers.reading import FORM
 from clearprop.data.running_text import read_text
-from clearprop.errors import ArgumentError
+from clearprop.errors import ArgumentError, printable
 from clearprop.files.atomic import write_file
 from clearprop.train import Run
 from clearprop.train.text_writing import continue_text, measure_text
@@ -44,10 +45,15 @@ def write_text(
     begun = read_text(source, form.get("encoding"))
     written = continue_text(run, begun, length, temperature, drawing["seed"] or 0, name)
     if out is None:
-        typer.echo(written)
+        # a terminal would obey what a text holds; a pipe gets it as it is, of which click would take colours out
+        typer.echo(printable(written, keep="\n\t") if _is_terminal() else written, color=True)
     else:
         write_file(out, lambda file: file.writelines([written.encode()]))
     return DONE
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 def measured_text(

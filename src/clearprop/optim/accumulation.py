@@ -66,6 +66,11 @@ class accumulate(Transform):
         """What the inner rule needs."""
         return self.inner.needs
 
+    @property
+    def batches(self) -> int:  # type: ignore[override]  # here it is a setting
+        """The batches of one update."""
+        return self.every
+
     def init(self, params: Any) -> dict[str, Any]:
         """No batches so far, sums of 0, the inner state."""
         sums = ParameterView(params).make(zeros_like)

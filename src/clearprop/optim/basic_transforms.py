@@ -9,7 +9,7 @@ from typing import Any
 from clearprop.errors import ArgumentError, user_line
 from clearprop.optim.hyperparameters import ANY_NUMBER, FRACTION, NOT_NEGATIVE, POSITIVE, SHARE, Choices, hyper
 from clearprop.optim.lengths import length_of, unit_lengths
-from clearprop.optim.transform import Leafwise, ParameterView, Transform, scalar_like
+from clearprop.optim.transform import Leafwise, ParameterView, Transform, chain, scalar_like
 from clearprop.optim.transform import scale_by_learning_rate as scale_by_learning_rate  # pickles look for it here
 from clearprop.program.ir import shape_of
 from clearprop.rules.elementwise import clip, maximum, where
@@ -85,6 +85,13 @@ class freeze(Transform):
         view = ParameterView(params)
         pairs = zip(view.gradients(grads), chosen_leaves(self.mask, view), strict=True)
         return view.build([None if stays else g for g, stays in pairs]), state
+
+
+def frozen_leaves(rule: Transform, view: ParameterView) -> list[bool]:
+    """Which leaves a `freeze` among the links of a chain, or within one of them, holds."""
+    own = chosen_leaves(rule.mask, view) if isinstance(rule, freeze) else [False] * len(view.leaves)
+    links = rule.links if isinstance(rule, chain) else ()
+    return [any(held) for held in zip(own, *(frozen_leaves(link, view) for link in links), strict=True)]
 
 
 class scale(Leafwise):

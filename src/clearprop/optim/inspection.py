@@ -41,6 +41,17 @@ def full_batch_part(rule: Transform) -> Transform | None:
     return next((part for part in parts(rule) if part.full_batch), None)
 
 
+def batches_of_update(rule: Transform) -> int:
+    """The most batches that a rule within sums for one update, also where it is given sums by a rule around it.
+
+    >>> import clearprop as cl
+    >>> batches_of_update(cl.optim.accumulate(cl.optim.accumulate(cl.optim.sgd(0.1), 3), 4))
+    12
+    """
+    inner = (value for value in _flatten(list(rule.settings().values())) if isinstance(value, Transform))
+    return rule.batches * max(map(batches_of_update, inner), default=1)
+
+
 def has_rate(rule: Any) -> bool:
     """Whether the rule itself has a learning rate."""
     return isinstance(rule, Transform) and "learning_rate" in rule.settings()

@@ -139,6 +139,7 @@ class Transform(Configured):
 
     needs: ClassVar[frozenset[str]] = frozenset()
     full_batch: ClassVar[bool] = False  # whether the noise of mini-batches breaks the rule
+    batches: ClassVar[int] = 1  # how many of them it sums for one update
 
     def __init_subclass__(cls, **options: Any) -> None:
         for name in ("init", *_STATE_AT):

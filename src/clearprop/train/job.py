@@ -21,7 +21,9 @@ from clearprop.errors import ArgumentError, ClearpropError, is_ours, user_line
 from clearprop.nn import Masked, Sequential, Unflatten
 from clearprop.nn.loss_text import require_logarithms
 from clearprop.nn.losses import has_log_link, loss_task
-from clearprop.optim.inspection import full_batch_part
+from clearprop.optim.basic_transforms import freeze, frozen_leaves
+from clearprop.optim.inspection import batches_of_update, full_batch_part, parts
+from clearprop.optim.transform import ParameterView
 from clearprop.program.processes import Remembered
 from clearprop.program.values import no_grad, raw
 from clearprop.rules import random
@@ -238,25 +240,46 @@ def fit_to_model(job: Job) -> Job:
 def _require_batches(job: Job, rows: int | None) -> None:
     """Raise ArgumentError for batches that do not suit the optimizer, the network or the shards."""
     settings, command = job.settings, job.command is not None
+    _require_freedom(job)
     require_suitable(job.optimizer, rows, settings.batch_size, command)
     if settings.grad_shards > 1:
         require_shardable(settings, job.model, job.optimizer, rows, command)
     elif rows is not None:
         require_rows(settings.least_rows, rows, settings.batch_size or rows, command)
-    if rows is not None and settings.accumulate > 1:
-        _require_an_update(job, rows)
+    if rows is not None and (summed := batches_of_update(job.optimizer)) > 1:
+        _require_an_update(job, rows, summed)
 
 
-def _require_an_update(job: Job, rows: int) -> None:
+def _option(job: Job, option: str) -> str:
+    return option if job.command is not None else user_line()
+
+
+def _require_freedom(job: Job) -> None:
+    """Raise ArgumentError for an optimizer that lets no parameter move."""
+    if not any(isinstance(part, freeze) for part in parts(job.optimizer)):
+        return
+    view = ParameterView(job.model)
+    held = frozen_leaves(job.optimizer, view)
+    if all(still for still, trained in zip(held, view.trained, strict=True) if trained):
+        raise ArgumentError(
+            "every parameter of the network is frozen",
+            expected="a parameter, at least, that no pattern holds",
+            got=", ".join(view.paths[:4]) + " …" * (len(view.paths) > 4) + ": all held",
+            where=_option(job, "--freeze"),
+            try_='the first layer alone: "layers[0].*"',
+        )
+
+
+def _require_an_update(job: Job, rows: int, summed: int) -> None:
     """Raise ArgumentError where gradients of so many batches are summed that the run ends before its first update."""
-    epochs, size, summed = job.settings.epochs, job.settings.batch_size or rows, job.settings.accumulate
+    epochs, size = job.settings.epochs, job.settings.batch_size or rows
     batches = epochs * (batches_in(job.data.table, size) + job.settings.buckets - 1)  # each bucket may have a rest
     if epochs and batches < summed:
         raise ArgumentError(
             "the run ends before its first update",
             expected=f"as many batches as the {summed:,} whose gradients are summed for one update",
             got=f"{quantity(batches, 'batch', 'batches')} of {size:,} in {quantity(epochs, 'epoch')} at most",
-            where="--accumulate" if job.command is not None else user_line(),
+            where=_option(job, "--accumulate" if job.settings.accumulate > 1 else "--optimizer"),
             try_="fewer batches for an update, a smaller batch size, or more epochs",
         )
 

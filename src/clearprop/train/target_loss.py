@@ -47,14 +47,14 @@ class ClassWeighted:
 
     def __call__(self, outputs: Any, y: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
         """The weighted loss, a scalar; with `reduction="none"` that of every row."""
-        weight = self._of_rows(y)
+        weight = self._of_rows(y, type_of(raw(outputs)).dtype)
         if sample_weight is not None:
             weight = weight * reshape(sample_weight, shape_of(weight))
         losses = self.loss(outputs, y, reduction="none", sample_weight=weight)
         return mean(losses) if reduction == "mean" else losses
 
-    def _of_rows(self, y: Any) -> Any:
-        weights = np.array(self.weights, np.float32)
+    def _of_rows(self, y: Any, dtype: Any) -> Any:
+        weights = np.array(self.weights, dtype if is_floating(dtype) else np.float32)
         if is_floating(type_of(raw(y)).dtype):  # labels 0 and 1 of a single output
             return weights[0] + (weights[1] - weights[0]) * y
         return take(asarray(weights), y, axis=0)

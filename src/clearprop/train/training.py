@@ -10,6 +10,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from clearprop import nn
 from clearprop.compiler import pool_asleep
 from clearprop.data.parts import sample_rows
@@ -22,6 +24,8 @@ from clearprop.files.presence import require_free
 from clearprop.files.tree_arrays import to_bytes
 from clearprop.nn.losses import loss_task
 from clearprop.optim.hyperparameters import in_full
+from clearprop.optim.transform import ParameterView
+from clearprop.program.values import raw
 from clearprop.runs.checkpoints import Standing, checkpoint_files, checkpoint_steps, load_checkpoint
 from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, Events
@@ -49,6 +53,7 @@ _DIVIDED = 1 << 18
 _FREE = ("epochs", "patience", "min_delta", "source", "columns")
 """Settings that may differ where a run is resumed, and where the data came from and what their columns are called."""
 _JOINED = "a last batch of one row joins the one before it: the network takes statistics of its batches"
+_UNMOVED = "training has moved no parameter: the network is the one that it began with"
 _FEW_FOR_SHARDS = "a last batch of too few rows for its shards joins the one before it"
 
 
@@ -79,10 +84,19 @@ def train(job: Job) -> Run:
         for remark in _remarks(plan, config, standing.state):
             job.events.emit("warning", step=standing.state.step, epoch=standing.state.epoch, message=remark)
         loop.run()
+        if loop.state.step > standing.state.step and _is_as_before(job.model, loop.state.model):
+            job.events.emit("warning", step=loop.state.step, epoch=loop.state.epoch, message=_UNMOVED)
         run = _end_run(job, config, plan, first, loop)
     if loop.status == "interrupted":
         raise TrainingInterrupted(run)
     return run
+
+
+def _is_as_before(begun: Any, ended: Any) -> bool:
+    """Whether no parameter that could be trained has another bit than at the beginning."""
+    first, last = ParameterView(begun), ParameterView(ended)
+    rows = zip(first.leaves, last.leaves, first.trained, strict=True)
+    return all(np.array_equal(raw(a), raw(b)) for a, b, trained in rows if trained)
 
 
 def _multiplies_much(job: Job) -> bool:

@@ -396,7 +396,7 @@ def _notes(headers: Sequence[_Header], size: tuple[int, int], channels: int) -> 
         (faded, "with colours, taken as grey values, as those of the training were"),
         (clear, "with transparent places, laid over white"),
         (sum(header.deep for header in headers), "of 16 bits, of which the upper 8 are taken"),
-        (sum(header.moving for header in headers), "that moves, of which the first is taken"),
+        (sum(header.moving for header in headers), "of several images, of which the first is taken"),
     ]
     return [f"{quantity(number, 'picture')} {what}" for number, what in told if number]
 
