@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeAlias
@@ -11,7 +12,7 @@ import optree
 
 from clearprop.errors import ArgumentError, DTypeError, checked_call, require_function, user_line
 from clearprop.program.ir import Var
-from clearprop.program.types import Tree, Value, is_floating, type_of
+from clearprop.program.types import Tree, Value, exactly, is_floating, type_of
 from clearprop.program.values import Node, raw
 
 NAMESPACE = "clearprop"
@@ -35,6 +36,22 @@ FIELDS: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {}
 """Of classes that are trees by their fields: which of them hold trees, and which are part of the structure."""
 
 
+class _Fixed(tuple[Any, ...]):
+    """Fields that belong to a structure: another one where Python calls them equal and programs are not (1 and 1.0)."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, tuple) or not tuple.__eq__(self, other):
+            return False
+        return all(map(operator.is_, self, other)) or exactly(tuple(self)) == exactly(tuple(other))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = tuple.__hash__
+
+
 def register_fields(cls: type, dynamic: tuple[str, ...], fixed: tuple[str, ...]) -> None:
     """Make a class a tree: `dynamic` fields hold trees, `fixed` ones belong to the structure."""
     # a compiled call takes its trees apart and puts new ones together, so no field costs more than it must
@@ -42,7 +59,7 @@ def register_fields(cls: type, dynamic: tuple[str, ...], fixed: tuple[str, ...])
 
     def take_apart(module: Any) -> tuple[list[Any], tuple[Any, ...], tuple[str, ...]]:
         values = module.__dict__
-        return [values[n] for n in dynamic], tuple([values[n] for n in fixed]) if fixed else (), dynamic
+        return [values[n] for n in dynamic], _Fixed([values[n] for n in fixed]) if fixed else (), dynamic
 
     def put_together(statics: tuple[Any, ...], children: tuple[Any, ...]) -> Any:
         new: Any = make(cls)

@@ -12,7 +12,7 @@ import numpy as np
 from clearprop.autodiff.trees import flatten, is_array, paths
 from clearprop.errors import ArgumentError, TraceError, check_call, describe_line, unknown_name, user_line
 from clearprop.program.operands import SUPPORTED, admit
-from clearprop.program.types import PYTHON_SCALARS, type_of
+from clearprop.program.types import PYTHON_SCALARS, exactly, type_of
 from clearprop.program.values import RECORDING, Node
 
 
@@ -119,7 +119,7 @@ class Arguments:
         self.fixed: tuple[Any, ...] = ()
         if owner.static:
             dynamic = [a for i, a in enumerate(args) if not self.is_static(i)]
-            self.fixed = tuple((type(a), a) for i, a in enumerate(args) if self.is_static(i))
+            self.fixed = tuple(exactly(a) for i, a in enumerate(args) if self.is_static(i))
         self.tensors, self.structure = flatten(tuple(dynamic))
         self.tracked = False
         self.leaves: list[Any] = []
@@ -137,7 +137,7 @@ class Arguments:
             if v.__class__ is np.ndarray or isinstance(v, (np.ndarray, np.generic)):
                 kinds += (v.dtype, v.shape)
             else:
-                kinds.append(type(v) if type(v) in PYTHON_SCALARS else ("static", v))
+                kinds.append(type(v) if type(v) in PYTHON_SCALARS else ("static", exactly(v)))
         self.exact = (self.structure, self.fixed, keywords, *kinds)
 
     @property
@@ -147,7 +147,8 @@ class Arguments:
 
     def require_hashable(self) -> None:
         """What is part of the program must be comparable with that of later calls."""
-        for value in [*(a for _, a in self.fixed), *(v for v in self.leaves if not is_array(v))]:
+        static = [a for i, a in enumerate(self.args) if self.is_static(i)]
+        for value in [*static, *(v for v in self.leaves if not is_array(v))]:
             try:
                 hash(value)
             except (TypeError, ValueError):  # ValueError: a memoryview of what may change
@@ -195,7 +196,7 @@ class Arguments:
 
 def _leaf_key(value: Any, array: bool) -> Any:
     if not array:
-        return ("static", value)
+        return ("static", exactly(value))
     t = type_of(value)
     return t.dtype.str, t.weak, tuple(n == 1 for n in t.shape)
 

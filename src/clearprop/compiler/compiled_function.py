@@ -69,6 +69,9 @@ class Compiled(Generic[_P, _R]):
         """Run the program for these arguments, tracing it first if there is none yet."""
         if STACK.builders:  # it is being traced
             return self.function(*args, **kwargs)
+        if STACK.in_pass:
+            self._tell_of_pass()
+            return self.function(*args, **kwargs)
         if holds(self.lock):  # a handler of a signal came in the middle of a call: its memory is in use
             return self._second(*args, **kwargs)
         with self.lock:
@@ -203,6 +206,14 @@ class Compiled(Generic[_P, _R]):
                 f"time costs as much as the first: {reason}. Pad to a few sizes, or compute with x.shape without "
                 "looking at it; cache_info() counts the programs",
             )
+
+    def _tell_of_pass(self) -> None:
+        """Say that a call runs as it is written: no key holds whether layers train, what they draw and remember."""
+        self._tell(
+            "pass",
+            f"{self._name} runs uncompiled within cl.nn.apply, whose pass tells layers whether they train, what they "
+            "draw, and takes what they remember: compile the function that calls cl.nn.apply",
+        )
 
     def _tell(self, what: str, text: str) -> None:
         """Say it once."""

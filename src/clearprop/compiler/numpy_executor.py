@@ -48,4 +48,10 @@ class NumpyExecutor:
                 ) from error
             if give is not None:
                 give()
-            return results
+            return [_own(r, (*inputs, *self.hidden)) for r in results]
+
+
+def _own(result: Any, operands: Sequence[Any]) -> Any:
+    """The result in memory that no operand has: what the caller writes there later changes no result."""
+    shared = isinstance(result, np.ndarray) and any(np.may_share_memory(result, v) for v in operands)
+    return result.copy() if shared else result

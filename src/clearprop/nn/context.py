@@ -11,6 +11,7 @@ from clearprop.autodiff.trees import tree_map
 from clearprop.errors import ArgumentError, checked_call, require_flag, unknown_name, user_line
 from clearprop.nn.fields import STATE
 from clearprop.nn.module import Module
+from clearprop.program.ir import STACK, Builder, builder
 from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules import random
@@ -23,6 +24,7 @@ class Pass:
     def __init__(self, train: bool, key: Any) -> None:
         self.train, self.key = train, key
         self.drawn = 0
+        self.builder: Builder | None = builder()
         self.remembered: dict[int, dict[str, Any]] = {}
 
 
@@ -32,10 +34,12 @@ _CURRENT: ContextVar[Pass] = ContextVar("clearprop_pass", default=_INFERENCE)
 
 @contextmanager
 def _pass_scope(current: Pass) -> Iterator[None]:
-    token = _CURRENT.set(current)
+    token, before = _CURRENT.set(current), STACK.in_pass
+    STACK.in_pass = True
     try:
         yield
     finally:
+        STACK.in_pass = before
         _CURRENT.reset(token)
 
 
@@ -123,7 +127,8 @@ def remember(module: Module, **values: Any) -> None:
     module  the module itself: `cl.nn.remember(self, …)` in its `forward`
     values  by the names of its state fields
 
-    Raises ArgumentError for a name that is no state field.
+    Raises ArgumentError for a name that is no state field, and within `cl.remat`, `cl.vmap`, loops and branches, whose
+    programs give back nothing but their results.
 
     >>> import clearprop as cl
     >>> class Largest(cl.nn.Module):
@@ -142,6 +147,14 @@ def remember(module: Module, **values: Any) -> None:
         if type(module).field_kinds.get(name) != STATE:
             known = [n for n, k in type(module).field_kinds.items() if k == STATE]
             raise unknown_name(f"state field of {type(module).__name__}", name, known, user_line())
+    if builder() is not current.builder:
+        raise ArgumentError(
+            f"{type(module).__name__} cannot remember what belongs to another program",
+            expected="a layer that remembers in the pass itself, or in a part of it that is differentiated",
+            got="one within cl.remat, cl.vmap, a loop or a branch, whose steps are programs of their own",
+            where=user_line(),
+            try_="call the layer outside of it, or give its state out as a result",
+        )
     kept = {n: tree_map(_without_history, value, getattr(module, n)) for n, value in values.items()}
     current.remembered.setdefault(id(module.original), {}).update(kept)
 

@@ -165,10 +165,11 @@ _ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)(?!\s*lambda\b)")
 class _Stack(threading.local):
     def __init__(self) -> None:
         self.builders: list[Builder] = []
+        self.in_pass = False
 
 
 STACK = _Stack()
-"""The traces in progress in this thread, innermost last."""
+"""The traces in progress in this thread, innermost last, and whether a pass of `nn.apply` runs, which layers ask."""
 
 
 def builder() -> Builder | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -105,6 +105,28 @@ def is_complex(dtype: DType) -> bool:
 def real_dtype(dtype: DType) -> DType:
     """The dtype of real and imaginary part; a real dtype is its own."""
     return np.dtype(dtype.char.lower()) if dtype.kind == "c" else dtype
+
+
+def exactly(value: Any) -> Any:
+    """What is equal for two values only if programs made of them are the same: of one class, and numbers to the bit.
+
+    To Python 1, 1.0 and True are equal, as 0.0 and -0.0 are, within tuples and data classes too.
+
+    >>> exactly((2, 0.0)) == exactly((2, 0.0)), exactly((2,)) == exactly((2.0,)), exactly(0.0) == exactly(-0.0)
+    (True, False, False)
+    """
+    kind = type(value)
+    if isinstance(value, np.generic):
+        return kind, value.dtype.str, value.tobytes()
+    if isinstance(value, (float, complex)):
+        return kind, repr(value)
+    if isinstance(value, tuple):
+        return kind, *map(exactly, value)
+    if kind is frozenset:
+        return kind, frozenset(map(exactly, value))
+    if is_dataclass(value):
+        return kind, value, *(exactly(getattr(value, f.name)) for f in fields(value) if f.compare)
+    return kind, value
 
 
 def promote(types: Sequence[Type]) -> tuple[DType, bool]:
