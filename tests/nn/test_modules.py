@@ -7,6 +7,7 @@ import pytest
 
 import clearprop as cl
 from clearprop import nn
+from clearprop.errors import ArgumentError
 from clearprop.nn.context import is_training
 
 
@@ -197,3 +198,57 @@ def test_single_layers_and_gradients_print():
     norm, opt = nn.BatchNorm(2), cl.optim.sgd(0.1)
     updates, _ = opt.update(norm, opt.init(norm), norm)
     assert repr(updates) == "BatchNorm(2)  scale (2,), offset (2,)  4 parameters"
+
+
+class Towers(nn.Module):
+    first: nn.Module
+    others: dict[str, nn.Module]
+
+    def forward(self, x):
+        return self.first(x) + self.others["b"](x)
+
+
+class Tied(nn.Module):
+    into: cl.Tensor = nn.parameter()
+    out: cl.Tensor = nn.parameter()
+
+
+class Begins(nn.Module):
+    by: cl.Tensor = nn.parameter(default=cl.tensor(1.0))
+
+
+def test_arrays_in_two_places_are_refused_wherever_they_stand():
+    """After the first update they would be two, where the same network elsewhere has one."""
+    layer, w = nn.Dense(2, 2), cl.ones((2, 2))
+    inner = nn.Sequential(layer, "relu")
+    for make, places in (
+        (lambda: Towers(first=layer, others={"b": layer}), "first is others['b']"),
+        (lambda: Towers(first=inner, others={"b": nn.Sequential(nn.Dense(2, 2), layer)}), "others['b'].layers[1]"),
+        (lambda: nn.Residual(inner, layer), "layer.layers[0] is shortcut"),
+        (lambda: Tied(w, w), "into is out"),
+        (lambda: Towers(first=Tied(w, 0.0), others={"b": Tied(0.0, w)}), "first.into is others['b'].out"),
+    ):
+        with pytest.raises(ArgumentError, match=r"used twice|two places") as error:
+            make()
+        assert places in error.value.got
+    assert Tied(w, cl.tensor(w)).out is not w and Tied(np.ones(2), np.ones(2)).parameters()
+    Towers(first=Begins(), others={"b": Begins()})  # a default is that of every object of the class
+    Towers(first=nn.Sequential("relu"), others={"b": nn.Sequential("relu")})
+
+
+def test_a_layer_that_is_called_twice_goes_on_from_its_own_state():
+    """PyTorch's BatchNorm1d(2) called with the same two batches, momentum 0.1: one after the other."""
+
+    class Twice(nn.Module):
+        norm: nn.Module
+
+        def forward(self, x):
+            return self.norm(self.norm(x) * 3.0 + 1.0)
+
+    x = cl.tensor([[1.0, 2.0], [3.0, 6.0]])
+    _, after = nn.apply(Twice(norm=nn.BatchNorm(2, dtype=float)), x, train=True)
+    np.testing.assert_allclose(after.norm.mean, [0.9 * 0.2 + 0.1, 0.9 * 0.4 + 0.1], rtol=1e-4)
+    unbiased = 2 * 9 * np.array([1 / (1 + 1e-5), 4 / (4 + 1e-5)])
+    np.testing.assert_allclose(
+        after.norm.variance, 0.9 * (0.9 + 0.1 * np.array([2.0, 8.0])) + 0.1 * unbiased, rtol=1e-9
+    )

@@ -50,3 +50,17 @@ def test_a_network_that_cuts_itself_off_is_refused():
 def test_a_derivative_that_is_zero_here_is_no_cut():
     run = cl.fit(cl.nn.mlp([3, 2]), (X, Y), loss=lambda outputs, y: cl.mean(cl.relu(-abs(outputs))), epochs=1)
     assert run.status == "done"
+
+
+class Half(cl.nn.Module):
+    used: cl.nn.Module
+    idle: cl.nn.Module
+
+    def forward(self, x):
+        return self.used(x)
+
+
+def test_parameters_that_the_loss_does_not_hang_on_are_told(caplog):
+    net = Half(used=cl.nn.Dense(2, 1), idle=cl.nn.Dense(2, 1))
+    cl.fit(net, (np.ones((4, 2)), np.ones((4, 1))), epochs=1)
+    assert "the loss does not hang on idle.weight, idle.bias: not trained" in caplog.text

@@ -95,3 +95,8 @@ def test_others_are_trained_whatever_the_numbers_are(name, value):
 def test_a_vocabulary_of_one_token_has_no_second():
     net = cl.nn.Sequential(cl.nn.Embedding(1, 3), cl.nn.Flatten(), cl.nn.Dense(6, 2))
     assert cl.fit(net, (np.zeros((N, 2), np.int64), Y), epochs=1, batch_size=6).status == "done"
+
+
+def test_an_answer_that_changes_with_the_number_of_rows_is_refused():
+    with pytest.raises(ArgumentError, match="mixes rows"):
+        cl.fit(cl.nn.Sequential(cl.nn.Dense(4, 2), lambda h: h / float(h.shape[0])), (FLAT, Y), epochs=1)

@@ -13,7 +13,6 @@ from clearprop.errors import ArgumentError, ShapeError, unknown_name, user_line
 from clearprop.nn.activations import LINEAR, Activation, as_layer
 from clearprop.nn.argument_checks import require_size
 from clearprop.nn.fields import static
-from clearprop.nn.layers import require_distinct
 from clearprop.nn.module import Module
 from clearprop.rules.joining import concat
 from clearprop.rules.structural import reshape
@@ -41,7 +40,6 @@ class Residual(Module):
 
     def __init__(self, layer: Any, shortcut: Any = None) -> None:
         super().__init__(layer=as_layer(layer), shortcut=Activation(LINEAR) if shortcut is None else as_layer(shortcut))
-        require_distinct((self.layer, self.shortcut))
 
     def forward(self, x: Any) -> Any:
         """The layer's output added to the input."""
@@ -75,7 +73,6 @@ class Parallel(Module):
         if not given:
             raise ArgumentError("Parallel needs a layer", expected="one or more", got="none", where=user_line())
         super().__init__(layers=tuple(map(as_layer, given)), join=join)
-        require_distinct(self.layers)
 
     def forward(self, x: Any) -> Any:
         """All outputs, joined."""

@@ -4,43 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 from clearprop.autodiff.trees import tree_map
 from clearprop.errors import ArgumentError, checked_call, require_flag, unknown_name, user_line
 from clearprop.nn.fields import STATE
-from clearprop.nn.module import Module
-from clearprop.program.ir import STACK, Builder, builder
+from clearprop.nn.initialisers import as_key
+from clearprop.nn.module import CURRENT, Module, Pass
+from clearprop.program.ir import STACK, builder
 from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules import random
 from clearprop.rules.elementwise import astype
 
 
-class Pass:
-    """One pass through a model: its mode, its key, and the state that its modules computed."""
-
-    def __init__(self, train: bool, key: Any) -> None:
-        self.train, self.key = train, key
-        self.drawn = 0
-        self.builder: Builder | None = builder()
-        self.remembered: dict[int, dict[str, Any]] = {}
-
-
-_INFERENCE = Pass(train=False, key=None)
-_CURRENT: ContextVar[Pass] = ContextVar("clearprop_pass", default=_INFERENCE)
-
-
 @contextmanager
 def _pass_scope(current: Pass) -> Iterator[None]:
-    token, before = _CURRENT.set(current), STACK.in_pass
+    token, before = CURRENT.set(current), STACK.in_pass
     STACK.in_pass = True
     try:
         yield
     finally:
         STACK.in_pass = before
-        _CURRENT.reset(token)
+        CURRENT.reset(token)
 
 
 @checked_call
@@ -73,7 +59,7 @@ def apply(model: Any, *inputs: Any, train: bool = True, rng: Any = None) -> tupl
             got=repr(model)[:200],
             where=user_line(),
         )
-    current = Pass(require_flag("apply", "train", train), random.key(rng) if isinstance(rng, int) else rng)
+    current = Pass(require_flag("apply", "train", train), rng if rng is None else as_key(rng))
     with _pass_scope(current):
         out = model(*inputs)
     return out, _with_state(model, current.remembered) if current.remembered else model
@@ -88,7 +74,7 @@ def is_training() -> bool:
     >>> model(cl.tensor(2.0)), cl.nn.apply(model, cl.tensor(2.0))[0]
     (Tensor(0.0), Tensor(2.0))
     """
-    return _CURRENT.get().train
+    return CURRENT.get().train
 
 
 @checked_call
@@ -105,7 +91,7 @@ def next_key(asker: str = "a random layer") -> Any:
     >>> [round(v, 3) for v in y.tolist()]
     [-1.401, -0.304, -1.379]
     """
-    current = _CURRENT.get()
+    current = CURRENT.get()
     if current.key is None:
         raise ArgumentError(
             f"{asker} needs random numbers, and the pass has no key",
@@ -122,7 +108,7 @@ def next_key(asker: str = "a random layer") -> Any:
 def remember(module: Module, **values: Any) -> None:
     """New values for state fields of `module`, in the dtype of the old; `apply` returns the model that has them.
 
-    Inference ignores them.
+    Inference ignores them.  A module that is called again in the same pass reads what it has remembered in it.
 
     module  the module itself: `cl.nn.remember(self, …)` in its `forward`
     values  by the names of its state fields
@@ -140,7 +126,7 @@ def remember(module: Module, **values: Any) -> None:
     >>> cl.nn.apply(Largest(seen=1.0), cl.tensor([2.0, 5.0]))[1].seen
     Tensor(5.0)
     """
-    current = _CURRENT.get()
+    current = CURRENT.get()
     if not current.train:
         return
     for name in values:

@@ -14,7 +14,6 @@ from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.nn.activations import as_layer
 from clearprop.nn.argument_checks import require_features, require_size
 from clearprop.nn.fields import state, static
-from clearprop.nn.layers import require_distinct
 from clearprop.nn.module import Module
 from clearprop.rules.activations import softplus
 from clearprop.rules.joining import stack
@@ -68,7 +67,6 @@ class Ensemble(Module):
         units = [None if unit is None else asarray(unit, dtype=np.float32) for unit in (scale, shift)]
         _require_for_each(layers, own, *units)
         super().__init__(members=layers, scale=units[0], shift=units[1], average=average, widths=own and tuple(own))
-        require_distinct(self.members)
 
     def forward(self, x: Any) -> Any:
         """The averaged answers."""

@@ -289,7 +289,6 @@ class Sequential(Module):
     def __init__(self, *layers: Any) -> None:
         given = layers[0] if len(layers) == 1 and isinstance(layers[0], (list, tuple)) else layers
         super().__init__(layers=tuple(map(as_layer, given)))
-        require_distinct(self.layers)
 
     def forward(self, x: Any) -> Any:
         """The last layer of … of the first of x."""
@@ -474,18 +473,3 @@ def _through_activation(layer: Any, x: Any) -> Any:
 
 
 _LAYERS: dict[type, Callable[[Any, Any], Any]] = {Dense: _through_dense, Activation: _through_activation}
-
-
-def require_distinct(layers: tuple[Module, ...]) -> None:
-    """A module in two places would be two after the first update: a tree holds values, not references."""
-    seen: dict[int, int] = {}
-    for i, layer in enumerate(layers):
-        first = seen.setdefault(id(layer), i)
-        if first != i and layer.arrays():
-            raise ArgumentError(
-                "a layer with arrays is used twice",
-                expected="every layer once: a model is a tree of values, and shared weights would part when trained",
-                got=f"layers[{first}] is layers[{i}]",
-                where=user_line(),
-                try_="a module of your own whose forward calls the shared layer twice",
-            )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any, ClassVar, dataclass_transform
 
 import numpy as np
@@ -26,10 +27,25 @@ from clearprop.errors import (
 from clearprop.nn.fields import CHILD, PARAMETER, STATE, STATIC, kind_of, parameter, state, static
 from clearprop.nn.module_text import module_text
 from clearprop.nn.structure import layout, select
-from clearprop.program.ir import shape_of
+from clearprop.program.ir import Builder, builder, shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules.elementwise import astype, stop_gradient
+
+
+class Pass:
+    """One pass through a model: its mode, its key, and the state that its modules computed."""
+
+    def __init__(self, train: bool, key: Any) -> None:
+        self.train, self.key = train, key
+        self.drawn = 0
+        self.builder: Builder | None = builder()
+        self.remembered: dict[int, dict[str, Any]] = {}
+
+
+INFERENCE = Pass(train=False, key=None)
+CURRENT: ContextVar[Pass] = ContextVar("clearprop_pass", default=INFERENCE)
+"""The pass that is running; inference, where none is."""
 
 
 @checked_methods
@@ -96,6 +112,7 @@ class Module:
             if name not in self.__dict__:
                 raise _missing_field(owner, name)
             self.__dict__[name] = _CHECKS[kind](owner, name, self.__dict__[name])
+        _require_separate(self)
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """`forward`, with the state held constant: it has no gradient."""
@@ -112,7 +129,9 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} does not define forward(self, x)")
 
     def _held(self) -> Module:
-        fixed = {n: tree_map(stop_gradient, getattr(self, n)) for n, k in self.field_kinds.items() if k == STATE}
+        now = {n: getattr(self, n) for n, k in self.field_kinds.items() if k == STATE}
+        now |= CURRENT.get().remembered.get(id(self.original), {})  # of a call before, in the same pass
+        fixed = {name: tree_map(stop_gradient, value) for name, value in now.items()}
         held: Module = self.with_fields(**fixed)
         held.__dict__["_original"] = self.original
         return held
@@ -245,6 +264,41 @@ def _as_children(owner: str, name: str, value: Any) -> Any:
                 try_=f"{name}: ... = cl.nn.{'parameter' if hasattr(leaf, 'shape') else 'static'}()",
             )
     return value
+
+
+def _require_separate(module: Module) -> None:
+    """Raise ArgumentError for arrays in two places: a tree holds values, and training would part them."""
+    seen: dict[int, str] = {}
+    for path, part in _parts_with_arrays(module, ""):
+        first = seen.setdefault(id(part), path)
+        if first != path:
+            layer = isinstance(part, Module)
+            raise ArgumentError(
+                "a layer with arrays is used twice" if layer else "a parameter stands in two places",
+                expected="every layer once: a model is a tree of values, and shared weights would part when trained",
+                got=f"{first} is {path}",
+                where=user_line(),
+                try_="a module of your own whose forward calls the shared layer twice"
+                if layer
+                else "one field, which forward uses twice; cl.tensor(w) for two that only begin alike",
+            )
+
+
+def _parts_with_arrays(module: Module, above: str) -> Iterator[tuple[str, Any]]:
+    """The modules within a module that hold arrays, and its parameters but for defaults of a class, by their paths."""
+    usual = {f.name: f.default for f in dataclasses.fields(module)}  # type: ignore[arg-type]  # subclasses are dataclasses
+    for name, kind in module.field_kinds.items():
+        value = module.__dict__[name]
+        if kind not in (CHILD, PARAMETER) or value is usual.get(name):
+            continue
+        found, structure = optree.tree_flatten(value, is_leaf=lambda v: isinstance(v, Module), namespace=NAMESPACE)
+        for place, part in zip(structure.accessors(), found, strict=True):
+            path = f"{above}{name}{place.codify('')}"
+            if isinstance(part, Node):
+                yield path, part
+            elif isinstance(part, Module) and flatten(part)[0]:
+                yield path, part
+                yield from _parts_with_arrays(part, f"{path}.")
 
 
 _CHECKS: dict[str, Callable[[str, str, Any], Any]] = {

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clearprop import nn
 from clearprop.autodiff.trees import flatten
-from clearprop.data.columns import quantity
+from clearprop.data.columns import name_list, quantity
 from clearprop.data.parts import Pair, Part, batches_in, rows_in
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
@@ -391,7 +391,9 @@ def _try_step(job: Job, pair: Pair, *weight: NDArray[Any]) -> None:
             step(job.model, job.optimizer.init(job.model), *pair, random.key(0), *weight)
             _require_separate_rows(job.model, pair[0])
             if loss_task(job.loss.name) is None or not is_ours(type(job.model)):
-                require_dependence(job.loss, job.model, *pair, random.key(0), *weight)
+                idle = require_dependence(job.loss, job.model, *pair, random.key(0), *weight)
+                if idle:
+                    job.events.emit("warning", message=f"the loss does not hang on {name_list(idle, 3)}: not trained")
 
     known_as = identity_of((step, job.model))
     if known_as is None:
@@ -402,14 +404,14 @@ def _try_step(job: Job, pair: Pair, *weight: NDArray[Any]) -> None:
 
 
 def _require_separate_rows(model: Any, x: NDArray[Any]) -> None:
-    """Raise ArgumentError for a network whose answer about a row hangs on the others, or on its place among them.
+    """Raise ArgumentError for a network whose answer about a row hangs on the others, their number, or its place.
 
     So is one that takes the axis of rows for one of its own: of steps, or of places in an image.  What layers hand on
     within is theirs; it is looked at only to say which of them it was.
     """
     other, row = _two_rows(x)
-    # a row behind another one, and beside itself: its answer is the same, and the same in both places
-    pair = np.concatenate([other, row]), np.concatenate([row, row])
+    # a row behind another one, and three times: its answer is the same, and the same in all places
+    pair = np.concatenate([other, row]), np.concatenate([row, row, row])
     if _are_separate(*_through(model, pair)):
         return
     got = f"x {x.shape}"
@@ -419,7 +421,7 @@ def _require_separate_rows(model: Any, x: NDArray[Any]) -> None:
             got = f"{np.shape(raw(given[0]))} for layers[{place}], {layer.label():.200}"
             break
     raise ArgumentError(
-        "the network mixes rows: its answer about one changes with those beside it, its place, or by chance",
+        "the network mixes rows: its answer about one changes with others, their number or order, or by chance",
         expected="a network that answers each row of x by itself: the first axis counts the rows",
         got=got,
         where=user_line(),
@@ -432,12 +434,12 @@ def _through(layer: Any, pair: tuple[Any, Any]) -> tuple[Any, Any]:
         return layer(pair[0]), layer(pair[1])
 
 
-def _are_separate(beside: Any, twice: Any) -> bool:
-    """Whether answers for two rows each are those of the second row; what is no array of two is not judged."""
-    a, b = raw(beside), raw(twice)
-    if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray) or a.shape[:1] != (2,):
+def _are_separate(beside: Any, alone: Any) -> bool:
+    """Whether answers for two rows and three are those of the second row; what is no array of them is not judged."""
+    a, b = raw(beside), raw(alone)
+    if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray) or (a.shape[:1], b.shape[:1]) != ((2,), (3,)):
         return True
-    return _is_same(a[1], b[1]) and _is_same(b[0], b[1])
+    return _is_same(a[1], b[1]) and _is_same(b[0], b[1]) and _is_same(b[1], b[2])
 
 
 def _two_rows(x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -117,8 +117,8 @@ def make_objective(loss: Loss, metrics: Sequence[Loss] = (), penalty: nn.Penalty
     return objective if shards == 1 else mean_over_shards(objective, shards)
 
 
-def require_dependence(loss: Loss, model: Any, x: Any, y: Any, rng: Any, *weight: Any) -> None:
-    """Raise GradientError for a loss that no parameter of the network reaches: its steps would leave all as it is."""
+def require_dependence(loss: Loss, model: Any, x: Any, y: Any, rng: Any, *weight: Any) -> list[str]:
+    """The paths of parameters that the loss of these rows does not hang on; GradientError where it hangs on none."""
     leaves, structure = flatten(model)
     trained = [
         i
@@ -139,6 +139,8 @@ def require_dependence(loss: Loss, model: Any, x: Any, y: Any, rng: Any, *weight
             where=user_line(),
             try_="compute with cl's functions to the end: stop_gradient, detach and steps such as cl.round cut it off",
         )
+    paths = layout(structure).paths
+    return [paths[i] for i in trained if leaves[i].grad is None]
 
 
 # ------------------------------------------------------------------------------------------------------- identity
