@@ -193,8 +193,8 @@ the stored preprocessing cannot be trusted
         lambda: stored('"fill": 1.0,', ""),
         """\
 the stored preprocessing cannot be trusted
-  expected  the fields centre, fill, high, indicator, kind, low, missing, name, scale, shared
-  got       centre, high, indicator, kind, low, missing, name, scale, shared
+  expected  the fields centre, fill, high, indicator, kind, low, missing, name, scale, shared, units
+  got       centre, high, indicator, kind, low, missing, name, scale, shared, units
   where     preprocessing.json, columns[2]
   try       restore the file as the run wrote it, or train again""",
         id="stored: field lacking",

@@ -301,6 +301,7 @@ class Findings:
     unseen: dict[str, dict[str, int]] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
     far: dict[str, int] = field(default_factory=dict)
+    bare: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def note_missing(self, name: str, absent: NDArray[np.bool_]) -> None:
         """Count the values of a column that are missing."""

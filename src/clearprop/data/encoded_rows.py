@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ class EncodingReport:
     notes: tuple[str, ...] = ()
     lost: int = 0
     """So many rows have no prediction that is a number."""
+    bare: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """So many numbers without a sign, by column and the unit in which they are taken."""
 
     def lines(self) -> list[str]:
         """The report as sentences, empty if there is nothing to say."""
@@ -38,6 +40,7 @@ class EncodingReport:
             lines.append(f"column {name!r}: no feature for {shown}; encoded as none of the known levels")
         lines += [f"missing values filled in: {_counts(self.missing)}"] if self.missing else []
         lines += [f"numbers far outside the range of training: {_counts(self.far)}"] if self.far else []
+        lines += [_bare_text(name, *item) for name, counts in self.bare.items() for item in counts.items()]
         if self.left_out:
             lines.append(f"{quantity(self.left_out, 'row')} left out: no value in the target")
         if self.lost:
@@ -45,6 +48,12 @@ class EncodingReport:
                 f"{quantity(self.lost, 'row')} without a prediction: the network gives NaN or infinite numbers"
             )
         return lines
+
+
+def _bare_text(name: str, unit: str, number: int) -> str:
+    told = "durations in seconds" if unit == "s" else f"numbers in {unit}"
+    verb = "is" if number == 1 else "are"
+    return f"column {name!r}: training had {told}; {quantity(number, 'number')} without a sign {verb} taken for such"
 
 
 MANY = 12
@@ -90,6 +99,7 @@ def report_on(
         missing=findings.missing,
         far=findings.far,
         left_out=left_out,
+        bare=findings.bare,
     )
 
 

@@ -30,7 +30,8 @@ from clearprop.data.columns import (
 )
 from clearprop.data.kinds.time_encoding import TimeEncoding, fit_time
 from clearprop.data.kinds.word_encodings import WordEncoding, fit_words
-from clearprop.data.readers.text_form import unit_by_marks
+from clearprop.data.readers.number_marks import code_of_unit, unit_by_marks, units_in
+from clearprop.data.slips import bare_numbers, require_numbers_as_trained
 from clearprop.data.summaries import CHUNK, Numbers, count_far, summarise
 from clearprop.data.target_transforms import TargetTransform, fit_transform, negative_target
 from clearprop.errors import DataError
@@ -54,7 +55,7 @@ class NumberEncoding:
     For numbers `fill` is the median and `centre`, `scale` are mean and population deviation of the training
     values (scale 1 for a constant); truth values are taken as 0 and 1, with the more frequent one as `fill`.
     With `indicator` a second feature is 1 where the value is missing.  `low` and `high` are the training
-    range, `missing` the training values that were missing.
+    range, `missing` how many were missing, `units` what stood beside the numbers (None: not known).
     """
 
     name: str
@@ -67,6 +68,7 @@ class NumberEncoding:
     indicator: bool
     missing: int
     shared: bool
+    units: tuple[str, ...] | None = None
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -74,7 +76,9 @@ class NumberEncoding:
         return (self.name, f"{self.name} missing") if self.indicator else (self.name,)
 
     def encode(self, column: Column, place: Locator, findings: Findings) -> NDArray[np.float32]:
-        """The features, `(features, rows)`.  Raises DataError for text or infinite values."""
+        """The features, `(features, rows)`.  Raises DataError for text, infinite values, and another unit or kind."""
+        if self.kind == "number" and (column.marks or column.kind != "number"):
+            require_numbers_as_trained(column, self.units, self.low, self.high, place)
         numbers = (as_boolean if self.kind == "boolean" else as_number)(column, place)
         absent, far = numbers.missing, 0
         out = np.empty((len(self.features), len(absent)), dtype=np.float32)
@@ -91,6 +95,7 @@ class NumberEncoding:
         out[1:] = absent
         findings.note_missing(self.name, absent)
         findings.note_far(self.name, far)
+        findings.bare |= bare_numbers(numbers, self.units, self.high) if self.units else {}
         return out
 
     def _too_large(self, value: float, where: str) -> DataError:
@@ -208,7 +213,9 @@ def fit_encoding(column: Column, scale: tuple[float, float] | None = None) -> En
     missing = len(column.values) - len(present)
     if column.kind == "time":
         return fit_time(column.name, column.use, lambda: [present], missing, column.zoned)
-    return fit_number(column.name, column.kind, summarise(lambda: [present]), missing, scale, column.shared)
+    return fit_number(
+        column.name, column.kind, summarise(lambda: [present]), missing, column.marks, scale, column.shared
+    )
 
 
 def fit_texts(name: str, use: str, counts: Counter[Any]) -> Encoding:
@@ -234,10 +241,11 @@ def fit_number(
     kind: ColumnKind,
     found: Numbers,
     missing: int,
+    marks: Collection[str] = (),
     scale: tuple[float, float] | None = None,
     shared: bool = False,
 ) -> NumberEncoding:
-    """The encoding of a column of numbers or truth values with these training values, and so many missing ones."""
+    """The encoding of a column of numbers or truth values with these values, so many missing ones and marks."""
     boolean = kind == "boolean"
     centre, deviation = (0.0, 1.0) if boolean else scale or standardise(found, name)
     return NumberEncoding(
@@ -251,6 +259,7 @@ def fit_number(
         indicator=missing > INDICATOR_SHARE * (found.count + missing),
         missing=missing,
         shared=shared,
+        units=None if boolean or shared else units_in(marks) if marks else (),
     )
 
 
@@ -392,10 +401,10 @@ class NumberTarget:
         return f"({y} {sign} {number_text(float(f'{size:.4g}'))}) / {in_digits(self.scale)}{told}"
 
     def encode(self, column: Column, place: Locator) -> NDArray[np.float32]:
-        """Standardised values as a column, `(rows, 1)`.  Raises DataError for text or infinite values.
-
-        So it does for values below 0 where the logarithm is learned.
-        """
+        """Standardised values, `(rows, 1)`.  DataError for text, infinite values, negative ones if log is learned."""
+        if column.marks or column.kind != "number":
+            most = 1.0 if 0 <= self.centre <= 1 and self.scale <= 0.5 else 2 + abs(self.centre) + self.scale
+            require_numbers_as_trained(column, code_of_unit(self.unit), 0.0, most, place)
         values = as_number(column, place).values.astype(np.float64)
         if self.transform is not None and self.transform.name == "log" and (values < 0).any():
             raise negative_target(self.name, float(values.min()), place(column.name, int(np.argmin(values))))

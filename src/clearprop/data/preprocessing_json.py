@@ -101,8 +101,9 @@ def _target_record(target: Target) -> dict[str, object]:
 
 
 def _column_record(column: Encoding) -> dict[str, object]:
-    """A column as it is written: what is known of its zone only where something is, as older versions have none."""
-    return {name: value for name, value in asdict(column).items() if name != "zoned" or value is not None}
+    """A column as it is written: its zone and its units only where they are known, as older versions have none."""
+    known = asdict(column).items()
+    return {name: value for name, value in known if name not in ("zoned", "units") or value is not None}
 
 
 def _number_target(value: Any, where: str) -> NumberTarget:
@@ -143,7 +144,7 @@ _KINDS: dict[str, type[Encoding]] = {
 def _encoding(value: Any, where: str) -> Encoding:
     known = value.get("kind") if isinstance(value, dict) else None
     kind: type[Encoding] = _KINDS.get(known, NumberEncoding) if isinstance(known, str) else NumberEncoding
-    since = {"zoned": None} if kind is TimeEncoding else {}
+    since = {TimeEncoding: {"zoned": None}, NumberEncoding: {"units": None}}.get(kind, {})
     return read_record(kind, {**since, **value} if isinstance(value, dict) else value, _WHAT, where)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.columns import is_number, name_list, quantity
+from clearprop.data.columns import Column, Locator, is_number, name_list, quantity
 from clearprop.data.kinds.time_forms import LONGEST_TIME, by_form, form_of, forms_in
 from clearprop.data.readers.number_marks import (
     ABOUT,
@@ -23,6 +23,7 @@ from clearprop.data.readers.number_marks import (
     SECONDS,
     mixed_units,
     multiples_in,
+    units_in,
 )
 from clearprop.errors import DataError
 
@@ -245,6 +246,66 @@ def require_one_unit(name: str, marks: Collection[str], where: str) -> None:
             where=where,
             try_=f"write all in one unit; --kind {shlex.quote(name)}=number takes the numbers as they stand",
         )
+
+
+FIRST_SECONDS = 1e8
+"""Seconds since 1970 of a date in 1973: numbers that stay below were no times."""
+
+
+def require_numbers_as_trained(
+    column: Column, units: Collection[str] | None, low: float, high: float, place: Locator
+) -> None:
+    """Raise DataError for numbers of another kind or unit than those that were learned.
+
+    Those lay from `low` to `high` and had these `units`: None where it is not known, several were taken as they stand.
+    """
+    if not len(column.values):
+        return
+    other = {"time": "dates", "boolean": "truth values"}.get(column.kind)
+    if other and (high < FIRST_SECONDS if column.kind == "time" else low < 0 or high > 1):
+        raise DataError(
+            f"column {column.name!r} must hold numbers",
+            expected="numbers, as in training",
+            got=other,
+            where=place(column.name, 0),
+            try_="give the numbers, or leave the column empty",
+        )
+    found = "" if units is None or len(units) > 1 else _other_unit([*units], column.marks, -1 <= low <= high <= 1)
+    if units is not None and found:
+        raise DataError(
+            f"column {column.name!r} is told in another unit than in training",
+            expected=f"numbers in {next(iter(units))}, or without a sign"
+            if units
+            else "numbers without a sign, as in training",
+            got=found,
+            where=place(column.name, 0),
+            try_="convert them; numbers that are in the unit of training may be written without a sign",
+        )
+
+
+def _other_unit(learned: list[str], marks: Collection[str], within_one: bool) -> str:
+    """In what numbers beside these marks are told, if it is not the unit that was learned; `within_one`: no percents.
+
+    >>> _other_unit(["EUR"], ["USD"], False), _other_unit(["EUR"], [], False), _other_unit([], ["%"], True)
+    ('USD', '', '%')
+    """
+    here = units_in(marks)
+    mixed = mixed_units(marks)
+    if mixed and (learned or len(here) > 1):
+        return " and ".join(mixed)
+    if "%" in learned and "share" in marks and not here:
+        return "shares of 1"
+    fits = [*here] == learned if learned else "s" not in here and not (within_one and "%" in here)
+    return "" if fits or not here else here[0]
+
+
+def bare_numbers(column: Column, units: Collection[str] | None, high: float) -> dict[str, dict[str, int]]:
+    """By column and unit how many numbers without a sign are taken in it: s, or % where shares of 1 seem meant."""
+    if not units or len(units) > 1 or units_in(column.marks):
+        return {}
+    size, unit = np.abs(column.present), next(iter(units))
+    shares = unit == "%" and high > 1 and np.all(size <= 1) and np.any(size % 1 > 0)
+    return {column.name: {unit: len(size)}} if shares or (unit == "s" and len(size)) else {}
 
 
 def mixed_column(name: str, text: str, where: str, slips: int, numbers: int, on_top: bool) -> DataError:

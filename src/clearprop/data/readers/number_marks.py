@@ -144,6 +144,40 @@ def mixed_units(marks: Collection[str]) -> list[str]:
     return shares if len(shares) > 1 else []
 
 
+def units_in(marks: Collection[str]) -> tuple[str, ...]:
+    """In what the numbers of a column are told: codes of money, `%`, s for durations; nothing for bare numbers.
+
+    >>> units_in(["EUR", "k"]), units_in(["%", "share"]), units_in([DURATION]), units_in(["~"])
+    (('EUR',), ('%',), ('s',), ())
+    """
+    money = {mark for mark in marks if re.fullmatch("[A-Z]{3}", mark)}
+    return tuple(sorted(money | {"%"} & set(marks) | ({"s"} if {SECONDS, DURATION} & set(marks) else set())))
+
+
+_SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩", "TRY": "₺"}
+
+
+def unit_by_marks(marks: Collection[str]) -> str:
+    """The one currency that stands beside the numbers, as it is told, or s for durations; else empty.
+
+    >>> unit_by_marks(["EUR", "k"]), unit_by_marks(["CHF"]), unit_by_marks(["%"]), unit_by_marks(["m:ss"])
+    ('€', 'CHF', '', 's')
+    """
+    if SECONDS in marks or DURATION in marks:
+        return "s"
+    found = [mark for mark in marks if re.fullmatch("[A-Z]{3}", mark)]
+    return _SIGNS.get(found[0], found[0]) if len(found) == 1 else ""
+
+
+def code_of_unit(unit: str) -> tuple[str, ...] | None:
+    """The unit that `unit_by_marks` told by its code; None where none was told: it may have been percent.
+
+    >>> code_of_unit("€"), code_of_unit("CHF"), code_of_unit("")
+    (('EUR',), ('CHF',), None)
+    """
+    return ({sign: code for code, sign in _SIGNS.items()}.get(unit, unit),) if unit else None
+
+
 def multiples_in(marks: Collection[str]) -> dict[str, str]:
     """The multiples that stand behind numbers, with what they are.
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearprop.data.readers.dialects import single_blanks
-from clearprop.data.readers.number_marks import DURATION, SECONDS, without_marks
+from clearprop.data.readers.number_marks import without_marks
 from clearprop.data.readers.reading import DELIMITERS, Reading
 from clearprop.errors import DataError
 
@@ -337,21 +337,6 @@ class NumberForm:
 
 def _may_be_number(text: str) -> bool:
     return _NUMERIC.search(text) is not None and _NOT_NUMERIC.search(text) is None
-
-
-_SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩", "TRY": "₺"}
-
-
-def unit_by_marks(marks: Collection[str]) -> str:
-    """The one currency that stands beside the numbers, as it is told, or s for durations; else empty.
-
-    >>> unit_by_marks(["EUR", "k"]), unit_by_marks(["CHF"]), unit_by_marks(["%"]), unit_by_marks(["m:ss"])
-    ('€', 'CHF', '', 's')
-    """
-    if SECONDS in marks or DURATION in marks:
-        return "s"
-    found = [mark for mark in marks if re.fullmatch("[A-Z]{3}", mark)]
-    return _SIGNS.get(found[0], found[0]) if len(found) == 1 else ""
 
 
 def is_plain(text: polars.Series, decimal: str = ".") -> bool:

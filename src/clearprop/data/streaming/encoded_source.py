@@ -101,6 +101,7 @@ def merge_reports(reports: Iterable[EncodingReport]) -> EncodingReport:
             _sum_by_name(known.far, other.far, int),
             known.left_out + other.left_out,
             lost=known.lost + other.lost,
+            bare=_sum_by_name(known.bare, other.bare, Counter),
         )
     return known
 

@@ -131,7 +131,7 @@ def _encoding(held: ColumnStore, division: Division, k: int, facts: ColumnFacts,
     if facts.kind == "time":
         return _time_encoding(held, division, k, facts, budget)
     numbers, missing = _summary(held, division, k, budget)
-    return fit_number(facts.name, facts.kind, numbers, missing)
+    return fit_number(facts.name, facts.kind, numbers, missing, facts.marks)
 
 
 def _time_encoding(held: ColumnStore, division: Division, k: int, facts: ColumnFacts, budget: Budget) -> Encoding:
