@@ -1,9 +1,12 @@
 """What is predicted for a row does not depend on the table that it stands in: alone, in any order, in any block."""
 
+import functools
+import gc
 import json
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -104,8 +107,54 @@ def test_blocks_of_any_length_are_the_same(monkeypatch):
     model, x = network("wide")
     whole = metrics.outputs_of(model, x)
     for rows in (1, 7, 64, 1024):
-        monkeypatch.setattr(metrics, "ROWS_AT_ONCE", rows)
+        monkeypatch.setattr(sys.modules["clearprop.compiler.row_products"], "MOST", rows)
         assert np.array_equal(metrics.outputs_of(model, x[:200]), whole[:200])
+
+
+DEEP = {
+    "images": (lambda: cl.nn.Sequential(cl.nn.Conv2d(1, 16, 3), "relu", cl.nn.Flatten(), cl.nn.Dense(16 * 26 * 26, 3)),
+               (28, 28, 1)),
+    "sequences": (lambda: cl.nn.Sequential(cl.nn.LSTM(4, 8), cl.nn.Dense(8, 3)), (40, 4)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_rows_that_products_widen_are_fewer_at_a_time(name, monkeypatch):
+    """As many as stay near, told by the first of them; with the bits of each row alone."""
+    make, shape = DEEP[name]
+    model, x = make(), np.random.default_rng(0).normal(size=(300, *shape)).astype(np.float32)
+    seen, through = [], metrics.array_through
+    monkeypatch.setattr(metrics, "array_through", lambda model, rows: seen.append(len(rows)) or through(model, rows))
+    found = metrics.outputs_of(model, x)
+    assert np.array_equal(
+        found[[0, 31, 32, 299]], np.concatenate([metrics.outputs_of(model, x[[k]]) for k in (0, 31, 32, 299)])
+    )
+    tried, *others = seen[:-4]
+    assert (tried, sum(seen[:-4])) == (32, 300)
+    assert (max(others) < 128) == (name == "images"), others
+
+
+def test_a_training_leaves_nothing_for_the_collector():
+    """Else its arrays stay until that comes, and of trainings in a row there are many."""
+    x, y = np.random.default_rng(0).normal(size=(64, 4)), np.arange(64) % 3
+    model, events = cl.nn.mlp([4, 8, 3]), []
+    train = functools.partial(
+        cl.fit, model, (x, y), epochs=2, batch_size=16, validation=0.2, callbacks=[lambda e, _: events.append(e)]
+    )
+    train()
+    gc.collect()
+    gc.disable()
+    try:
+        run = train()
+        held = [
+            weakref.ref(o) for o in gc.get_objects() if type(o).__name__ in ("BoundLoop", "NativeLoop", "Loop", "Run")
+        ]
+        assert {type(ref()).__name__ for ref in held} >= {"BoundLoop", "NativeLoop", "Run"}
+        del run
+        assert [ref() for ref in held if ref() is not None] == []
+    finally:
+        gc.enable()
+    assert events[-1]["event"] == "end"
 
 
 EVERY = """

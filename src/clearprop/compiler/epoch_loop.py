@@ -373,7 +373,7 @@ class BoundLoop:
     """The loop for one batch size, with its arrays."""
 
     def __init__(self, loop: NativeLoop, size: int) -> None:
-        self.loop, self.size = loop, size
+        self.arrays, self.data, self.size = loop.arrays, loop.data, size  # the loop itself would be a circle
         self.traced = loop._for(size)
         n = len(loop.arrays)
         self.batches = [np.empty((size, *d.shape[1:]), d.dtype) for d in loop.data]
@@ -384,16 +384,16 @@ class BoundLoop:
         self._place(n)
 
     def _place(self, n: int) -> None:
-        loop, plan, inputs = self.loop, self.traced.plan, self.traced.lowered.inputs
+        plan, inputs = self.traced.plan, self.traced.lowered.inputs
         where: dict[Any, np.ndarray[Any, Any]] = {}
-        where |= zip(inputs, [*loop.arrays, *self.batches, *self.hidden], strict=True)
-        for k, (batch, data) in enumerate(zip(self.batches, loop.data, strict=True)):
+        where |= zip(inputs, [*self.arrays, *self.batches, *self.hidden], strict=True)
+        for k, (batch, data) in enumerate(zip(self.batches, self.data, strict=True)):
             where |= {("batch", k): batch, ("data", k): data}
         for k, (o, s) in enumerate(zip(plan.outputs[n:], self.scalars, strict=True)):
             where |= {plan.buffer(o): s, ("scalar", k): s}
         self.unplaced = list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]()
         self.written = dict[int, Var]()
-        for k, (o, array) in enumerate(zip(plan.outputs[:n], loop.arrays, strict=True)):
+        for k, (o, array) in enumerate(zip(plan.outputs[:n], self.arrays, strict=True)):
             if plan.buffer(o) in inputs:
                 continue
             if inputs[k] not in self.traced.read:  # what stands there is nobody's operand

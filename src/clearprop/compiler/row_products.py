@@ -24,6 +24,12 @@ SMALL = 1 << 24
 FEW = 16
 """Rows whose predictions take longer to ask for than to compute."""
 
+MOST, TRIED = 2048, 32
+"""The most rows at a time, and so many are tried where their products may be wide."""
+NEAR, MANY_PRODUCTS = 1 << 23, 16
+"""Bytes that a product of the rows at a time reads and gives: more than that leaves the caches.  Where there are many,
+as in the steps of a loop, each takes about as long to be asked for: up to four times as many rows share that."""
+
 
 def row_products() -> products_by:
     """Within the block a row of a product `a @ b` has the same bits whatever other rows a has, and in any order.
@@ -38,6 +44,43 @@ def row_products() -> products_by:
     Tensor([2.0, 2.0])
     """
     return products_by(_multiply)
+
+
+def by_blocks(compute: Callable[[NDArray[Any]], NDArray[Any]], x: NDArray[Any]) -> list[NDArray[Any]]:
+    """`compute` of all rows of x with their `row_products`, so many at a time that their products stay in a cache.
+
+    An image, a sequence or a text may be met by products a hundred times as wide as itself: how wide, the first rows
+    tell.  Plain rows of numbers are at most `MOST`.
+
+    >>> import numpy as np
+    >>> by_blocks(lambda rows: 2 * rows, np.ones((1, 2)))
+    [array([[2., 2.]])]
+    """
+    at, step, widest = 0, MOST, _Widest()
+    parts = []
+    if len(x) > TRIED and (x.ndim > 2 or x.dtype.kind != "f" or len(x) > MOST):
+        with products_by(widest):
+            parts.append(compute(x[:TRIED]))
+        at, step = TRIED, widest.rows_at_once(TRIED)
+    with row_products():
+        return parts + [compute(x[i : i + step]) for i in range(at, len(x) or 1, step)]
+
+
+class _Widest:
+    """`row_products`, of which are noted the number, and of the widest the bytes of its rows and of what they give."""
+
+    def __init__(self) -> None:
+        self.count, self.bytes = 0, 1
+
+    def __call__(self, a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+        product = _multiply(a, b)
+        self.count, self.bytes = self.count + 1, max(self.bytes, a.nbytes + product.nbytes)
+        return product
+
+    def rows_at_once(self, tried: int) -> int:
+        """How many rows from now on, after so many were tried."""
+        near = NEAR * max(1, min(4, self.count // MANY_PRODUCTS))
+        return max(tried, min(MOST, tried * near // self.bytes))
 
 
 def few_rows_by(matrices: Sequence[NDArray[Any]]) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]] | None:

@@ -62,6 +62,10 @@ class Events:
         """Hand all events from now on to `subscriber` too."""
         self._subscribers.append(subscriber)
 
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Hand `subscriber` no more of them; raises ValueError unless it was handed them."""
+        self._subscribers.remove(subscriber)
+
     def emit(self, event: Kind, *, step: int | None = None, epoch: int | None = None, **more: Any) -> Event:
         """Send an event, and return it as it was sent."""
         head = {"v": VERSION, "seq": self._next, "time": _now(), "event": event, "step": step, "epoch": epoch}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop import nn
-from clearprop.compiler.row_products import FEW, few_rows_by, row_products
+from clearprop.compiler.row_products import FEW, by_blocks, few_rows_by, row_products
 from clearprop.data.array_checks import require_rows
 from clearprop.data.encodings import ClassTarget, NumberTarget
 from clearprop.data.joint_target import JointTarget, Target
@@ -44,8 +44,6 @@ from clearprop.train.joint_measures import (
 from clearprop.train.scores import SCORES
 from clearprop.train.step import Loss
 
-ROWS_AT_ONCE = 2048
-"""A model is applied to this many rows at a time: few enough that what its layers give each other stays in a cache."""
 _DOUBLE = np.dtype(np.float64)
 _SINGLE = 2.0**60
 """Units below this, and above its inverse, leave numbers and their squares in the range of float32."""
@@ -482,14 +480,9 @@ def outputs_of(model: Any, x: Any) -> NDArray[Any]:
     require_rows(x)
     if len(x) <= FEW and (few := few_through(model, x, few_rows_by)) is not None:
         return few
-    with no_grad(), quiet():
-        parts = [_outputs_at_once(model, x[i : i + ROWS_AT_ONCE]) for i in range(0, len(x) or 1, ROWS_AT_ONCE)]
+    with no_grad(), quiet(), _PRODUCTS:
+        parts = by_blocks(lambda rows: np.asarray(array_through(model, rows)), x)
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _outputs_at_once(model: Any, x: Any) -> NDArray[Any]:
-    with _PRODUCTS, row_products():
-        return np.asarray(array_through(model, x))
 
 
 _PRODUCTS = AwaitedWork()

@@ -80,6 +80,7 @@ def train(job: Job) -> Run:
         config, folder, standing, history = decide(lambda: _open_folder(job, config, plan, first, held))
         folder = None if job.world is not None and job.world.rank else folder
         loop = Loop(plan, standing, history, job.events, folder)
+        held.callback(loop.unsubscribe)
         _announce(job, config, standing.state, folder)
         for remark in _remarks(plan, config, standing.state):
             job.events.emit("warning", step=standing.state.step, epoch=standing.state.epoch, message=remark)

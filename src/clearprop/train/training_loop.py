@@ -19,7 +19,7 @@ from clearprop.data.training_data import Prepared
 from clearprop.errors import RunError
 from clearprop.program.values import Node, raw
 from clearprop.runs.checkpoints import Best, Keys, Standing, checkpoint_steps, remove_old, save_checkpoint
-from clearprop.runs.events import Event, Events, listed_functions
+from clearprop.runs.events import Event, Events, Subscriber, listed_functions
 from clearprop.runs.folder import HistoryWriter, RunFolder
 from clearprop.runs.settings import Settings
 from clearprop.runs.state import State
@@ -121,9 +121,14 @@ class Loop:
         self._started = time.perf_counter() - standing.seconds
         self._saved_at, self._saving_took = time.perf_counter(), 0.0
         self._writer = None if folder is None else HistoryWriter(folder.history_file)
-        if self._writer is not None:
-            events.subscribe(self._writer)
-        events.subscribe(self._call_back)
+        self._subscribers: list[Subscriber] = [*([] if self._writer is None else [self._writer]), self._call_back]
+        for subscriber in self._subscribers:
+            events.subscribe(subscriber)
+
+    def unsubscribe(self) -> None:
+        """Hear of nothing more: the stream is the caller's, and would keep all that this run holds."""
+        while self._subscribers:
+            self.events.unsubscribe(self._subscribers.pop())
 
     # -------------------------------------------------------------------------------------------- running
     def run(self) -> None:
