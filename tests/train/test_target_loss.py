@@ -14,6 +14,7 @@ from clearprop.runs.folder import RunFolder
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(300, 3)).astype(np.float32)
 RARE = (X[:, 0] + 0.5 * RNG.normal(size=300) > 1.2).astype(int)
+MARKS = np.random.default_rng(3).integers(0, 2, (len(RARE), 3))
 COUNTS = RNG.poisson(np.exp(0.5 * X[:, 0] + 1))
 TABLE = pl.DataFrame({"a": X[:, 0], "b": X[:, 1], "n": COUNTS})
 
@@ -65,6 +66,8 @@ def test_batches_add_up_to_the_loss_of_all_rows():
         (RARE, 2, {"class_weight": {0: 0, 1: 0}}, "no class weights"),
         (RARE, 2, {"class_weight": "even"}, "no class weights"),
         (COUNTS, 1, {"class_weight": "balanced", "loss": "mse"}, "need a loss of classes"),
+        (MARKS, 3, {"class_weight": {2: 5.0}, "loss": "binary_cross_entropy"}, "need one class a row"),
+        (np.eye(3)[MARKS[:, 0]], 3, {"class_weight": {2: 5.0}}, "need one class a row"),
         (COUNTS - 5.0, 1, {"loss": "poisson"}, "no count or amount"),
     ],
 )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import NAMES_FILE, Column, Findings, Frame, RowNumbers, name_list, quantity
+from clearprop.data.encodings import NumberEncoding
 from clearprop.errors import DataError
 
 
@@ -103,11 +104,12 @@ def report_on(
     )
 
 
-def named_as(frame: Frame, names: Sequence[str], target: str) -> Frame:
+def named_as(frame: Frame, learned: Sequence[Any], target: str) -> Frame:
     """The frame of an array with the names that its columns had in training, by position.
 
-    Raises DataError for another number of columns.
+    Raises DataError for another number of columns, and for pixels of another scale.
     """
+    names = [column.name for column in learned]
     files = [column for column in frame.columns if column.use == NAMES_FILE]
     features = [column for column in frame.columns if column.name != frame.target and column.use != NAMES_FILE]
     if len(features) != len(names):
@@ -118,7 +120,59 @@ def named_as(frame: Frame, names: Sequence[str], target: str) -> Frame:
             where=frame.source,
             try_="an array with the same columns in the same order",
         )
+    _require_scale(features, learned, frame.source)
     named = [replace(column, name=name) for name, column in zip(names, features, strict=True)]
     if frame.target is not None:
         named.append(replace(frame[frame.target], name=target))
     return replace(frame, columns=(*named, *files), target=None if frame.target is None else target)
+
+
+_BYTES = 16.0
+"""Pixels that go beyond this are bytes, or finer, and not shares of 1."""
+
+
+def _is_one_byte(number: float) -> bool:
+    """Whether it is what a 1 among bytes is scaled to."""
+    return abs(255 * number - 1) < 1e-6
+
+
+def _require_scale(given: Sequence[Column], learned: Sequence[Any], source: str) -> None:
+    """Raise DataError where pixels of 0 to 1 meet those of 0 to 255: of arrays uint8 alone is scaled as it is read."""
+    if not _are_pixels(given, learned):
+        return
+    high, values = max(column.high for column in learned), np.stack([column.values for column in given])
+    most = float(np.nanmax(values, initial=0.0))
+    if _are_too_large(values, most, high):
+        got, remedy = f"numbers up to {most:g}", "x.astype(np.uint8), which is scaled as it is read; x / 255 of floats"
+    elif _are_too_small(values, most, high):
+        got = f"numbers from 0 to {most:g}: uint8 are scaled to 1"
+        remedy = "x.astype(np.float32) of uint8; 255 * x of floats"
+    else:
+        return
+    raise DataError(
+        "the numbers have another scale than those of the training",
+        expected=f"numbers from 0 to {high:g}, as the training had them",
+        got=got,
+        where=source,
+        try_=remedy,
+    )
+
+
+def _are_pixels(given: Sequence[Column], learned: Sequence[Any]) -> bool:
+    """Whether both are numbers of one quantity, of 0 and more."""
+    if not all(isinstance(column, NumberEncoding) for column in learned) or any(c.kind != "number" for c in given):
+        return False
+    shared = any(column.shared for column in (*given, *learned))
+    return shared and all(column.low >= 0 for column in learned) and not any((c.values < 0).any() for c in given)
+
+
+def _are_too_large(values: NDArray[Any], most: float, high: float) -> bool:
+    """Whether these are no shares of 1, where training had such, or a 1 where it had what a byte 1 is scaled to."""
+    above, between = np.count_nonzero(values > 1), np.count_nonzero((values > 0) & (values < 1))
+    return bool(high <= 1 and above > between) or (_is_one_byte(high) and most >= 1)
+
+
+def _are_too_small(values: NDArray[Any], most: float, high: float) -> bool:
+    """The other way round: shares of 1 alone, where training had bytes, or what a byte 1 is scaled to where it had 1."""
+    shares = most <= 1 and bool(((values > 0) & (values < 1)).any())
+    return (high > _BYTES and shares) or (high == 1 and _is_one_byte(most))

@@ -267,7 +267,7 @@ class Preprocessing:
                 "columns to keep are a list of names", expected='keep=["id"]', got=f"{keep!r:.80}", where=user_line()
             )
         frame = read(source, target=self.target.name, reading=self.reading_with(keep, said))
-        frame = named_as(frame, [c.name for c in self.source_columns], self.target.name) if frame.is_array else frame
+        frame = named_as(frame, self.source_columns, self.target.name) if frame.is_array else frame
         if with_target and frame.pictures is not None and frame.target is None:
             raise pictures_without_classes(frame)
         self.require_columns(frame.names, frame.source, with_target, said.fill)

@@ -16,7 +16,7 @@ from clearprop.data.encodings import NumberTarget
 from clearprop.data.parts import Part
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, user_line
-from clearprop.nn.losses import has_log_link, loss_task
+from clearprop.nn.losses import has_log_link, is_binary, loss_task
 from clearprop.program.ir import shape_of
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import raw
@@ -116,6 +116,9 @@ def class_weights(asked: str | Mapping[Any, float], loss: str, data: Prepared, m
             where=user_line(),
             try_="no class_weight",
         )
+    for y in _targets(data.table):
+        if is_binary(loss) or y.dtype.kind == "f":  # several answers about a row, of which none is a class of it
+            _labels(y[:1])
     if asked == BALANCED:
         names = _names_of_classes(data, model)
         return dict(zip(names, _balanced_weights(data, len(names)).tolist(), strict=True))

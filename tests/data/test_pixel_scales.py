@@ -1,0 +1,53 @@
+"""Pixels to predict from have the scale of those of the training: of arrays uint8 alone is scaled as it is read."""
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+from clearprop.errors import DataError
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (24, 4, 3)).astype(np.uint8)
+BITS = (PIXELS > 127).astype(np.uint8)
+Y = (PIXELS[:, :2].mean((1, 2)) > PIXELS[:, 2:].mean((1, 2))).astype(int)
+FORMS = {
+    "bytes": PIXELS, "shares": PIXELS / np.float32(255), "numbers": PIXELS.astype(float), "integers": PIXELS.astype(int),
+    "bits as bytes": BITS, "bits": BITS.astype(int),
+}  # fmt: skip
+SCALES = {"bytes": 1, "shares": 1, "numbers": 255, "integers": 255, "bits as bytes": 1 / 255, "bits": 1}
+
+
+@pytest.fixture(scope="module", params=["pictures", "rows"])
+def runs(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pixels")
+    found = {}
+    for name, x in FORMS.items():
+        x = x if request.param == "pictures" else x.reshape(len(x), -1)
+        np.savez(folder / f"{name}.npz", x=x, y=Y)
+        found[name] = x, folder / f"{name}.npz"
+    net = cl.nn.mlp(hidden=[4])
+    return {name: (cl.fit(net, str(path), epochs=1), x, path) for name, (x, path) in found.items()}
+
+
+@pytest.mark.parametrize("given", FORMS)
+@pytest.mark.parametrize("learned", FORMS)
+def test_other_scales_are_refused_and_the_same_numbers_have_one_answer(runs, learned, given):
+    run, (_, _, path) = runs[learned][0], runs[given]
+    alike = [name for name in FORMS if ("bit" in name) == ("bit" in given) and SCALES[name] == SCALES[learned]]
+    marked = {"bytes", "bits as bytes"} & {learned, given} or runs[learned][1].ndim > 2
+    if SCALES[learned] != SCALES[given]:
+        if marked and not {learned, given} <= {"numbers", "integers", "bits"}:
+            with pytest.raises(DataError, match="another scale"):
+                run.probabilities(str(path))
+    elif given in alike and ("bit" in learned) == ("bit" in given):
+        np.testing.assert_allclose(
+            run.probabilities(str(path)), run.probabilities(str(runs[learned][2])), rtol=1e-5, atol=1e-6
+        )
+
+
+def test_a_dark_picture_is_predicted(runs, tmp_path):
+    for name in ("bytes", "numbers"):
+        run, x, _ = runs[name]
+        for dark in (np.zeros_like(x[:1]), np.where(x[:1] > 127, 2, 0).astype(x.dtype)):
+            np.savez(tmp_path / "dark.npz", x=dark)
+            assert np.isfinite(run.probabilities(str(tmp_path / "dark.npz"))).all()
