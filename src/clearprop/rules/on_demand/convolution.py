@@ -29,6 +29,8 @@ Array: TypeAlias = NDArray[Any]
 Steps: TypeAlias = tuple[int, ...]
 Padding: TypeAlias = str | int | Sequence[int] | Sequence[tuple[int, int]]
 
+COPIED_AT_ONCE = 8
+"""Numbers of a patch that lie side by side in the image: fewer are faster copied tap by tap, over all outputs."""
 PATCHES = 1 << 21
 """Numbers of the patches that NumPy holds at a time: more leave the caches, and memory grows."""
 
@@ -55,11 +57,25 @@ def _blocks(images: int, numbers: int) -> Iterator[slice]:
 def _patches(x: Array, kernel: Shape, out: Sequence[int], stride: Steps, dilation: Steps, groups: int) -> Array:
     """What each output meets, by groups of channels: (…, groups, n·outputs, taps·channels)."""
     lead, n, c = x.shape[: -len(stride) - 2], x.shape[-len(stride) - 2], x.shape[-1] // groups
-    found = np.empty((*lead, groups, n, *out, _count(kernel), c), x.dtype)
-    for k, at in enumerate(_taps(kernel, out, stride, dilation)):
-        part = x[(..., *at, slice(None))]
-        found[..., k, :] = np.moveaxis(part.reshape(*part.shape[:-1], groups, c), -2, len(lead))
+    side_by_side = c * (kernel[-1] if dilation[-1] == groups == 1 else 1)
+    if side_by_side >= COPIED_AT_ONCE:
+        found = np.moveaxis(_windows(x, kernel, out, stride, dilation, groups), -2, len(lead))
+    else:
+        found = np.empty((*lead, groups, n, *out, _count(kernel), c), x.dtype)
+        for k, at in enumerate(_taps(kernel, out, stride, dilation)):
+            part = x[(..., *at, slice(None))]
+            found[..., k, :] = np.moveaxis(part.reshape(*part.shape[:-1], groups, c), -2, len(lead))
     return found.reshape(*lead, groups, n * _count(out), _count(kernel) * c)
+
+
+def _windows(x: Array, kernel: Shape, out: Sequence[int], stride: Steps, dilation: Steps, groups: int) -> Array:
+    """A view of x, (…, n, *outputs, *taps, groups, channels)."""
+    axes, (channel, c) = x.strides[-len(stride) - 1 : -1], (x.strides[-1], x.shape[-1] // groups)
+    outer = (by * s for by, s in zip(axes, stride, strict=True))
+    inner = (by * e for by, e in zip(axes, dilation, strict=True))
+    strides = (*x.strides[: -len(stride) - 1], *outer, *inner, c * channel, channel)
+    shape = (*x.shape[: -len(stride) - 1], *out, *kernel, groups, c)
+    return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
 
 
 def _columns(w: Array, axes: int, groups: int) -> Array:

@@ -15,7 +15,7 @@ from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.primitives import composite
 from clearprop.program.types import Value, is_floating, type_of
 from clearprop.program.values import raw
-from clearprop.rules.arithmetic import add
+from clearprop.rules.arithmetic import add, maximum
 from clearprop.rules.elementwise import equal, greater, isnan, logical_or, stop_gradient, where
 from clearprop.rules.indexing import getitem_, scatter_slice
 from clearprop.rules.on_demand.convolution import (
@@ -124,7 +124,8 @@ def max_pool_(x: Value, /, *, window: Steps, stride: Steps, dilation: Steps) -> 
     Tensor([3.0, 2.0])
     """
     out = _outputs(x, window, stride, dilation)
-    return _first_of_the_largest(_cut(x, window, out, stride, dilation))[0]
+    # of two zeros `maximum` gives the second, here that which came first
+    return functools.reduce(lambda best, tap: maximum(tap, best), _cut(x, window, out, stride, dilation))
 
 
 @max_pool_.front
