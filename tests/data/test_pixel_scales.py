@@ -11,8 +11,8 @@ PIXELS = RNG.integers(0, 256, (24, 4, 3)).astype(np.uint8)
 BITS = (PIXELS > 127).astype(np.uint8)
 Y = (PIXELS[:, :2].mean((1, 2)) > PIXELS[:, 2:].mean((1, 2))).astype(int)
 FORMS = {
-    "bytes": PIXELS, "shares": PIXELS / np.float32(255), "numbers": PIXELS.astype(float), "integers": PIXELS.astype(int),
-    "bits as bytes": BITS, "bits": BITS.astype(int),
+    "bytes": PIXELS, "shares": PIXELS / np.float32(255), "numbers": PIXELS.astype(float),
+    "integers": PIXELS.astype(int), "bits as bytes": BITS, "bits": BITS.astype(int),
 }  # fmt: skip
 SCALES = {"bytes": 1, "shares": 1, "numbers": 255, "integers": 255, "bits as bytes": 1 / 255, "bits": 1}
 

@@ -173,6 +173,6 @@ def _are_too_large(values: NDArray[Any], most: float, high: float) -> bool:
 
 
 def _are_too_small(values: NDArray[Any], most: float, high: float) -> bool:
-    """The other way round: shares of 1 alone, where training had bytes, or what a byte 1 is scaled to where it had 1."""
+    """The other way round: shares of 1 where training had bytes, or what a byte 1 is scaled to where it had 1."""
     shares = most <= 1 and bool(((values > 0) & (values < 1)).any())
     return (high > _BYTES and shares) or (high == 1 and _is_one_byte(most))
