@@ -38,7 +38,7 @@ from clearprop.errors import (
     user_line,
 )
 from clearprop.program.ir import STACK, Var, builder, shape_of
-from clearprop.program.operands import admit, complex_error
+from clearprop.program.operands import admit, complex_error, keep_value
 from clearprop.program.types import Tree, Value, is_complex, is_floating, type_of
 from clearprop.program.values import RECORDING, Node, now, raw
 from clearprop.rules.structural import full_, reshape_, zeros_like
@@ -105,9 +105,7 @@ class FollowedRun:
         args = list(args)
         for p in positions:
             flat, structure = flatten(args[p])
-            flat = [admit(v) for v in flat]
-            if name == "vjp":  # the pullback is called later: memory of the caller's may have other values then
-                flat = [v.copy() if type(v) is np.ndarray else v for v in flat]
+            flat = [keep_value(admit(v)) for v in flat]  # what is recorded may be read when the caller's memory changed
             nodes = [fresh_leaf(np.float64(v) if type(v) is float else v) if has_derivative(v) else None for v in flat]
             found = [n for n in nodes if n is not None]
             if not found:

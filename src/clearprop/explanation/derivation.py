@@ -148,7 +148,7 @@ def _central(graph: Graph, part: Slice, node: Node, at: int, h: float = 0.0) -> 
 
 
 def _value_shifted(graph: Graph, part: Slice, node: Node, at: int, step: Any, dtype: Any = np.float64) -> Any:
-    moved = np.array(raw(node), dtype=dtype)
+    moved = np.array(raw(node), dtype=dtype, order="C")  # in another order a flat view of it would be a copy
     moved.reshape(-1)[at] += step
     out = replay(part, {node: moved[()]}, casting(np.float64))
     return np.asarray(out.get(graph.target, raw(graph.target))).reshape(-1)[graph.at].item()

@@ -37,7 +37,7 @@ from clearprop.explanation.labels import Given
 from clearprop.explanation.record import flat_position
 from clearprop.explanation.runs import input_features, open_run
 from clearprop.program.ir import Var
-from clearprop.program.operands import admit
+from clearprop.program.operands import admit, keep_value
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import RECORDING, Node, call_site, raw
 from clearprop.train import Run
@@ -258,11 +258,13 @@ def _read_only(args: tuple[Any, ...], known: Given) -> tuple[tuple[Any, ...], Gi
     columns = dict(known.columns)
 
     def read_only(leaf: Any) -> Any:
-        leaf = leaf if known.origin else admit(leaf)
-        if type(leaf) is not np.ndarray or not leaf.flags.writeable:
-            return leaf
-        own = leaf.view() if known.origin else leaf.copy()
-        own.flags.writeable = False
+        is_array = type(leaf) is np.ndarray
+        if known.origin:  # its base tells that nobody writes there
+            own = np.asarray(memoryview(leaf).toreadonly()) if is_array and leaf.flags.writeable else leaf
+        else:
+            own = keep_value(admit(leaf))
+        if type(own) is np.ndarray and own is not leaf:
+            own.flags.writeable = False
         if id(leaf) in columns:
             columns[id(own)] = columns[id(leaf)]
         return own

@@ -232,11 +232,29 @@ def keep_operands(args: tuple[Any, ...], values: list[Any]) -> tuple[tuple[Any, 
     kept: list[Any] | None = None
     for k, a in enumerate(args):
         v = values[k]
-        if v.__class__ is np.ndarray and v.flags.writeable and _is_shared(a, v):
+        if v.__class__ is np.ndarray and _is_shared(a, v) and _may_change(v):
             kept = list(args) if kept is None else kept
             values[k] = v.copy()
             kept[k] = values[k] if not isinstance(a, Node) else _rename(Node.tensor(values[k]), a.name)
     return (args if kept is None else tuple(kept)), values
+
+
+def keep_value(value: Any) -> Any:
+    """A value that a tape begins at, in memory that nobody else writes; a node that is tracked is itself."""
+    array = value.value if isinstance(value, Node) else value
+    if array.__class__ is not np.ndarray or not _is_shared(value, array) or not _may_change(array):
+        return value
+    copy = array.copy()
+    return _rename(Node.tensor(copy), value.name) if isinstance(value, Node) else copy
+
+
+def _may_change(array: np.ndarray[Any, Any]) -> bool:
+    """Whether somebody may write where an array stands: a view that is not written itself has a base that may be."""
+    while not array.flags.writeable:
+        if not isinstance(array.base, np.ndarray):
+            return False
+        array = array.base
+    return True
 
 
 def _rename(node: Node, name: str) -> Node:
