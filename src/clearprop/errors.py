@@ -13,6 +13,7 @@ import linecache
 import re
 import sys
 import types
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -111,6 +112,10 @@ class DataError(ClearpropError, ValueError):
     kind = "data"
 
 
+class DataWarning(UserWarning):
+    """Rows to predict or to evaluate hold what the training had not: they are taken, and may not be meant so."""
+
+
 class RunError(ClearpropError, ValueError):
     """A run folder or checkpoint that cannot be written, read or trusted."""
 
@@ -163,6 +168,14 @@ def _is_ours(code: types.CodeType) -> bool:
     """Code of the package, or the `__init__` that `dataclasses` writes for a class."""
     generated = code.co_filename == "<string>" and code.co_name == "__init__"
     return generated or code.co_filename.startswith(_PACKAGE)
+
+
+def warn_user(text: str, category: type[Warning]) -> None:
+    """Warn at the user's own line."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, category, stacklevel=level)
 
 
 def describe_line(filename: str, lineno: int) -> str:
@@ -464,5 +477,6 @@ def require_names(owner: str, name: str, value: Any, example: str) -> None:
 
 
 def __dir__() -> list[str]:
-    """What completion shows: the classes of errors."""
-    return sorted(n for n, value in globals().items() if isinstance(value, type) and issubclass(value, ClearpropError))
+    """What completion shows: the classes of errors, and the warning about data."""
+    kinds = {n: value for n, value in globals().items() if isinstance(value, type)}
+    return sorted(n for n, kind in kinds.items() if issubclass(kind, ClearpropError | DataWarning))

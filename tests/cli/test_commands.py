@@ -264,7 +264,8 @@ def test_predict_repeats_the_preprocessing_of_training(command):
         "missing values filled in: sex (1)",
     ]
     run = cl.load("runs/penguins-1")
-    assert run.predict("new.csv").tolist() == ["Adelie", "Gentoo"]
+    with pytest.warns(cl.errors.DataWarning, match="'island': no feature for 'Atlantis'"):
+        assert run.predict("new.csv").tolist() == ["Adelie", "Gentoo"]
     assert run.evaluate("penguins")["accuracy"] > 0.8
 
 
@@ -313,6 +314,19 @@ def test_predict_into_a_file(command):
 """
     )
     assert command("predict", "runs/iris-1", "iris", "-o", "out.csv", "--overwrite").code == 0
+    Path("new.csv").write_text(
+        "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n5.1,3.5,1.4,0.2\n"
+    )
+    held = Path("new.csv").read_bytes()
+    Path("same.csv").symlink_to("new.csv")
+    for source, out in (("new.csv", "new.csv"), ("new.csv", "same.csv"), ("same.csv", "new.csv")):
+        refused = command("predict", "runs/iris-1", source, "-o", out, "--overwrite")
+        assert refused.code == 2 and "would replace the data that they are made from" in refused.err
+        assert Path("new.csv").read_bytes() == held
+    assert command("predict", "runs/iris-1", "new.csv", "--keep", "petal").err.splitlines()[:2] == [
+        "no column named 'petal'",
+        "  expected  one of: sepal length (cm), sepal width (cm), petal length (cm), petal width (cm)",
+    ]
 
 
 @pytest.mark.usefixtures("eager")

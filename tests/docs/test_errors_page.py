@@ -11,7 +11,7 @@ CLASSES = [c.__name__ for c in vars(errors).values() if isinstance(c, type) and 
 CLASSES.remove("ClearpropError")
 
 
-@pytest.mark.parametrize("name", [*CLASSES, "TrainingInterrupted", "ExecutorWarning"])
+@pytest.mark.parametrize("name", [*CLASSES, "TrainingInterrupted", "ExecutorWarning", "DataWarning"])
 def test_has_a_section(name):
     assert f"\n## {name}\n" in PAGE
     section = PAGE.split(f"\n## {name}\n")[1].split("\n## ")[0]

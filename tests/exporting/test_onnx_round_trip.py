@@ -31,6 +31,7 @@ def test_networks_come_back(name, tmp_path):
         np.testing.assert_allclose(back[parameter], gradient, rtol=TOLERANCE, atol=TOLERANCE * largest)
 
 
+@pytest.mark.filterwarnings("ignore::clearprop.errors.DataWarning")  # levels and numbers that training lacks are meant
 def test_a_run_on_numbers_comes_back_with_its_preprocessing(tmp_path):
     run, source, rows = mixed_run(tmp_path, "numbers", COLUMNS[:2])
     (path,) = cl.export(run, "onnx", tmp_path / "n.onnx")

@@ -57,6 +57,7 @@ def penguins(folder):
 
 
 # -------------------------------------------------------------------------------------------------------- tables
+@pytest.mark.filterwarnings("ignore::clearprop.errors.DataWarning")  # levels and numbers that training lacks are meant
 def test_classes_of_a_table_of_everything(classes):
     run, source, rows = classes
     found = answers(run_model(run), feeds(run_model(run), by_column(COLUMNS, rows)))
@@ -64,6 +65,7 @@ def test_classes_of_a_table_of_everything(classes):
     np.testing.assert_allclose(found["probabilities"], run.probabilities(source), atol=TOLERANCE)
 
 
+@pytest.mark.filterwarnings("ignore::clearprop.errors.DataWarning")  # levels and numbers that training lacks are meant
 def test_values_of_a_table_of_everything(amounts):
     run, source, rows = amounts
     model = run_model(run)

@@ -208,6 +208,7 @@ def test_further_tools_take_it():
     assert FRAME.columns[lost.argmax()] == "size"
 
 
+@pytest.mark.filterwarnings("ignore::clearprop.errors.DataWarning")  # levels and numbers that training lacks are meant
 def test_weights_are_routed():
     with sklearn.config_context(enable_metadata_routing=True):
         asked = (

@@ -93,6 +93,8 @@ def predict(
         lead: Decide = decide_alone if world is None else world.lead
         if out is not None and not overwrite:
             lead(lambda: require_new(out))
+        if out is not None:
+            lead(lambda: _require_other(out, data))
         loaded = load(run)
         drawing = {"length": length, "temperature": temperature, "seed": seed}
         if loaded.config.settings.unit is not None:
@@ -183,6 +185,18 @@ def require_new(out: Path) -> None:
         )
 
 
+def _require_other(out: Path, data: str) -> None:
+    """Raise ArgumentError if the predictions would replace the rows that they are made from."""
+    if out.exists() and Path(data).exists() and out.samefile(data):
+        raise ArgumentError(
+            "the predictions would replace the data that they are made from",
+            expected="a file beside the data",
+            got=f"{str(out)!r}, which holds the data",
+            where=f"-o {out}",
+            try_="another name; --keep COLS writes columns of the data beside the predictions",
+        )
+
+
 def write_predictions(
     run: Run,
     data: str,
@@ -238,7 +252,8 @@ def _write_rows(
             assert fitted is not None  # encoded has checked it
             classes = [spreadsheet_text(name, quote_formulas) for name in fitted.class_names]
             kept = [column.name for column in encoded.kept]
-            require_names(keep, tuple(kept), "--keep", data)
+            further = (*(c.name for c in fitted.source_columns), *encoded.report.ignored)
+            require_names(keep, (*kept, *(name for name in further if name not in wanted)), "--keep", data)
             clear = [spreadsheet_text(name, quote_formulas) for name in run.target_names]
             doubles = zip(clear, run.target_names, strict=True)
             targets = [f"predicted {told}" if name in kept else told for told, name in doubles]

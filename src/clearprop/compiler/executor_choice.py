@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import sys
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from clearprop.compiler.captures import Captures
 from clearprop.compiler.numpy_executor import NumpyExecutor
 from clearprop.errors import ArgumentError
+from clearprop.errors import warn_user as warn_at_user
 from clearprop.program.ir import Equation, Program
 
 
@@ -115,7 +113,6 @@ def can_compile() -> bool:
 
 
 _SAID: set[str] = set()
-_PACKAGE = str(Path(__file__).parents[1])
 
 
 def warn_once(text: str) -> None:
@@ -127,7 +124,4 @@ def warn_once(text: str) -> None:
 
 def warn_user(text: str) -> None:
     """Warn at the user's own line."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(text, ExecutorWarning, stacklevel=level)
+    warn_at_user(text, ExecutorWarning)

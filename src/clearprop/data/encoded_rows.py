@@ -30,6 +30,10 @@ class EncodingReport:
     bare: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """So many numbers without a sign, by column and the unit in which they are taken."""
 
+    def surprises(self) -> list[str]:
+        """What changes the answers perhaps without being meant: values that training did not meet, as sentences."""
+        return replace(self, reordered=False, ignored=(), missing={}, notes=(), left_out=0, lost=0).lines()
+
     def lines(self) -> list[str]:
         """The report as sentences, empty if there is nothing to say."""
         lines = [*self.notes]

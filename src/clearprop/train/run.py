@@ -19,7 +19,7 @@ from clearprop.data.parts import MOST_ROWS, Pair, sample_rows
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.frame_kinds import in_kind_of
 from clearprop.data.readers.reading import FormWords, reading_of
-from clearprop.data.streaming.encoded_source import encoded_blocks
+from clearprop.data.streaming.encoded_source import encoded_blocks, with_warning
 from clearprop.data.streaming.sharers import ALONE, Sharers
 from clearprop.data.training_data import Prepared, as_pair, sample_weights, scaled_weights
 from clearprop.errors import ArgumentError, RunError, checked_methods, printable, user_line
@@ -148,7 +148,7 @@ class Run:
     def _source_outputs(self, data: Any, form: FormWords) -> NDArray[Any]:
         """The outputs for data of any kind that the run takes."""
         if self.preprocessing is not None:
-            return np.concatenate([self.outputs(block.x) for block in self.encoded(data, **form)])
+            return np.concatenate([self.outputs(block.x) for block in with_warning(self.encoded(data, **form))])
         return self.outputs(self._encoded_rows(data) if not form else self.encode(data, **form).x)
 
     def outputs(self, x: Any) -> NDArray[Any]:
@@ -307,7 +307,7 @@ class Run:
                     where=user_line(),
                     try_="run.evaluate(x, y, sample_weight=weights), with arrays",
                 )
-            return self.measured(self.encoded(x if y is None else (x, y), with_target=True, **form))
+            return self.measured(with_warning(self.encoded(x if y is None else (x, y), with_target=True, **form)))
         loss, metrics = self._measures()
         pair = as_pair((x, y), "the data", self.config.data.columns, self.config.data.labels)
         pair = adaptation(self.model, pair, loss)[0](pair)

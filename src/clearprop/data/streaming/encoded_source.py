@@ -19,6 +19,7 @@ from clearprop.data.readers.sources import BUNDLED, file_form
 from clearprop.data.streaming.blocks import RowBlock, UnchangingFile
 from clearprop.data.streaming.memory import Budget
 from clearprop.data.streaming.sharers import ALONE, Sharers
+from clearprop.errors import DataWarning, warn_user
 
 MEMORY = 256 * 10**6
 """The bytes that rows may take while they are predicted."""
@@ -84,6 +85,17 @@ def _piece(frame: Frame, first: int, last: int) -> Frame:
     rows = np.arange(first, min(last, frame.rows))
     columns = tuple(column.take(rows) for column in frame.columns)
     return replace(frame, columns=columns, place=lambda column, row: frame.place(column, first + row))
+
+
+def with_warning(blocks: Iterable[Encoded]) -> Iterator[Encoded]:
+    """The blocks; behind the last a DataWarning tells what they hold that the training had not."""
+    reports = list[EncodingReport]()
+    for block in blocks:
+        reports.append(block.report)
+        yield block
+    surprises = merge_reports(reports).surprises() if reports else []
+    if surprises:
+        warn_user("; ".join(surprises), DataWarning)
 
 
 def merge_reports(reports: Iterable[EncodingReport]) -> EncodingReport:
