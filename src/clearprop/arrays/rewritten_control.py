@@ -11,6 +11,8 @@ import ast
 import linecache
 from collections.abc import Iterator, Sequence
 
+from clearprop.notation.expressions import syntax_tree
+
 LONGEST = 160
 """Letters of a proposal that still reads well in an error."""
 
@@ -18,7 +20,7 @@ LONGEST = 160
 def rewritten_control(filename: str, line: int) -> str:
     """The statement or expression at this line that asks for a truth value, rewritten; "" if there is no proposal."""
     try:
-        tree = ast.parse("".join(linecache.getlines(filename)))
+        tree = syntax_tree("".join(linecache.getlines(filename)))
     except SyntaxError:
         return ""
     found = [text for block in _blocks(tree) for k in range(len(block)) for text in _proposals(block, k, line)]

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from clearprop.notation.expressions import syntax_tree
 from clearprop.primitives import HELPERS
 
 
@@ -34,7 +35,7 @@ def closed_helpers(helpers: Mapping[str, Callable[..., Any]]) -> list[Callable[.
 
 def _free_names(source: str) -> list[str]:
     """The names that a function reads and neither takes nor assigns."""
-    nodes = list(ast.walk(ast.parse(textwrap.dedent(source))))
+    nodes = list(ast.walk(syntax_tree(textwrap.dedent(source))))
     own = {n.arg for n in nodes if isinstance(n, ast.arg)}
     own |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     return sorted({n.id for n in nodes if isinstance(n, ast.Name)} - own)
@@ -72,7 +73,7 @@ def _without_annotations(source: str) -> str:
     def position(line: int | None, column: int | None) -> int:
         return starts[(line or 1) - 1] + (column or 0)
 
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(syntax_tree(source)):
         if isinstance(node, ast.arg) and node.annotation is not None:
             begin = position(node.lineno, node.col_offset) + len(node.arg.encode())
             cuts.append((begin, position(node.annotation.end_lineno, node.annotation.end_col_offset)))

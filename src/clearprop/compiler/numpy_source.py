@@ -21,7 +21,7 @@ import numpy as np
 from clearprop.compiler.control_text import control_lines
 from clearprop.compiler.helper_text import closed_helpers, helper_source
 from clearprop.notation import Call, Expression, Name, Number, text
-from clearprop.notation.expressions import fill_spelling
+from clearprop.notation.expressions import expression_tree, fill_spelling
 from clearprop.primitives import HELPERS
 from clearprop.program.ir import Equation, Program, Var
 from clearprop.program.types import Type, type_of
@@ -71,7 +71,7 @@ class NumpySource:
         self.names |= identifiers(program.names(), {*_RESERVED, *HELPERS, *sizes, *self.names.values()})
         self.uses |= _uses(program)
         for v, source in zip(program.inputs, inputs, strict=True):
-            self.trees[v], self.formulas[v] = _parse_expression(source), Name(source)
+            self.trees[v], self.formulas[v] = expression_tree(source), Name(source)
         self.depth += 1
         lines = [line for eq in program.equations for due in self._written(eq) for line in self._lines(due)]
         self.depth -= 1
@@ -220,7 +220,7 @@ class NumpySource:
         return self.formulas.get(atom) or Name(self.names[atom])
 
     def _atom(self, atom: Any) -> ast.expr:
-        return self.trees[atom] if isinstance(atom, Var) else _parse_expression(_number(atom))
+        return self.trees[atom] if isinstance(atom, Var) else expression_tree(_number(atom))
 
     # --------------------------------------------------------------------------------------- parameters
     def value(self, value: Any) -> str:
@@ -241,7 +241,7 @@ class NumpySource:
         return _number(value) if isinstance(value, float) else repr(value)
 
     def _parameter(self, value: Any) -> ast.expr:
-        return _parse_expression(self.value(value))
+        return expression_tree(self.value(value))
 
     def _sizes(self) -> dict[Symbol, tuple[str, tuple[Var, int]]]:
         """A name for every size, and the axis from which it is read."""
@@ -271,7 +271,7 @@ class NumpySource:
     def _symbol(self, symbol: Symbol) -> str:
         if symbol.made is not None:
             _, a, b = symbol.made
-            return ast.unparse(_parse_expression(f"({self.value(a)}) // ({self.value(b)})")).join("()")
+            return ast.unparse(expression_tree(f"({self.value(a)}) // ({self.value(b)})")).join("()")
         name, _ = self.sizes[symbol]
         self.used_sizes.add(name)
         return name
@@ -311,10 +311,6 @@ def _tidy_tree(tree: ast.expr) -> ast.expr:
 def _called_names(spelling: str) -> frozenset[str]:
     """The names of the functions that a spelling calls."""
     return frozenset(re.findall(r"\b(\w+)\(", spelling))
-
-
-def _parse_expression(source: str) -> ast.expr:
-    return ast.parse(source, mode="eval").body
 
 
 _ASCII = {ord("·"): "*", ord("−"): "-", ord("∞"): "inf", ord("ᵀ"): ".T"}

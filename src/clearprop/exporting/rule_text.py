@@ -8,6 +8,7 @@ import inspect
 import re
 from pathlib import Path
 
+from clearprop.notation.expressions import syntax_tree
 from clearprop.primitives import Primitive
 
 
@@ -22,7 +23,7 @@ def rule_source(p: Primitive, operand: str) -> str:
 
 @functools.cache
 def _declaration(p: Primitive) -> list[ast.keyword]:
-    tree = ast.parse(Path(inspect.getfile(p.function)).read_text(encoding="utf-8"))
+    tree = syntax_tree(Path(inspect.getfile(p.function)).read_text(encoding="utf-8"))
     named = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == p.function.__name__]
     calls = [d for node in named for d in node.decorator_list if isinstance(d, ast.Call)]
     return [keyword for call in calls for keyword in call.keywords]

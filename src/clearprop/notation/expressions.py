@@ -9,8 +9,10 @@ from __future__ import annotations
 import ast
 import functools
 import math
+import os
 import re
 import string
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -21,6 +23,33 @@ _GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu", "nu", "xi", "rho",
     "sigma", "tau", "phi", "chi", "psi", "omega",
 }  # fmt: skip
+
+
+_PARSING = threading.RLock()
+os.register_at_fork(after_in_child=_PARSING._at_fork_reinit)  # type: ignore[attr-defined]  # as `threading` does
+
+
+def syntax_tree(source: str) -> ast.Module:
+    """The syntax tree of a source, made by one thread at a time.
+
+    CPython 3.11 counts the depth of all trees in one place: where the collector of garbage lets another thread begin
+    one meanwhile, both end in a SystemError.
+
+    >>> ast.unparse(syntax_tree("x=1"))
+    'x = 1'
+    """
+    with _PARSING:
+        return ast.parse(source)
+
+
+def expression_tree(source: str) -> ast.expr:
+    """The syntax tree of an expression; see `syntax_tree`.
+
+    >>> ast.unparse(expression_tree("x+1"))
+    'x + 1'
+    """
+    with _PARSING:
+        return ast.parse(source, mode="eval").body
 
 
 def subscript(name: str, index: Sequence[int]) -> str:
@@ -209,7 +238,7 @@ def fill_spelling(function: Spelling, operands: list[ast.expr], call: Call) -> a
 def literal(value: Any) -> ast.expr:
     """A Python literal for a parameter or number."""
     try:
-        return ast.parse(repr(value), mode="eval").body
+        return expression_tree(repr(value))
     except SyntaxError:
         return ast.Name(str(value))
 
@@ -234,7 +263,7 @@ def _template(spelling: str) -> str:
 
 def parse_spelling(spelling: str) -> ast.expr:
     """A fresh syntax tree of a spelling."""
-    return ast.parse(_template(spelling), mode="eval").body
+    return expression_tree(_template(spelling))
 
 
 _BINARY: dict[type[ast.AST], tuple[str, int]] = {

@@ -22,6 +22,7 @@ import numpy as np
 from clearprop.compiler.binding import SMALL_ARRAY, SMALL_AXIS, Binding, KernelCall, Piece
 from clearprop.compiler.kernel_text import CAST
 from clearprop.compiler.kernels import Kernel, Parameter
+from clearprop.notation.expressions import syntax_tree
 from clearprop.program.ir import Var
 
 MANY = 32
@@ -94,7 +95,7 @@ def one_call(calls: Sequence[KernelCall]) -> KernelCall:
 
 def _function(text: str) -> ast.FunctionDef:
     """The syntax of a kernel."""
-    (function,) = ast.parse(text).body
+    (function,) = syntax_tree(text).body
     assert isinstance(function, ast.FunctionDef)
     return function
 
