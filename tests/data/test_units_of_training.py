@@ -138,3 +138,25 @@ def test_truth_values_stand_for_0_and_1_and_dates_for_seconds_where_these_were_l
     times = FRAME.with_columns(v=polars.datetime(2020, 1, 1) + polars.duration(hours=polars.Series(range(N))))
     run = trained(times, target="y", kind={"v": "number"})
     assert [c.kind for c in run.preprocessing.columns] == ["number"] and len(run.predict(times)) == N
+
+
+USES = {
+    "predict": lambda run, frame: run.predict(frame),
+    "evaluate": lambda run, frame: run.evaluate(frame),
+    "interval": lambda run, frame: run.interval(frame, 0.5),
+    "importance": lambda run, frame: run.importance(frame, repeats=1),
+    "validation": lambda run, frame: trained(PLACES, target="y", validation=frame),
+    "test": lambda run, frame: trained(PLACES, target="y", test=frame),
+}
+PLACES = FRAME.with_columns(place=polars.Series(["town", "sea"] * (N // 2)))
+
+
+@pytest.mark.parametrize("use", USES)
+def test_what_training_had_not_met_is_told_in_python(use, eager, recwarn):
+    run = trained(PLACES, target="y", validation=0.2)
+    USES[use](run, PLACES)
+    assert not [w for w in recwarn if w.category is cl.errors.DataWarning]
+    other = PLACES.with_columns(place=polars.lit("moon"), v=polars.col("v") * 1000)
+    with pytest.warns(cl.errors.DataWarning, match=r"no feature for 'moon' \(60 rows\).*far outside.*v \(60\)") as told:
+        USES[use](run, other)
+    assert told[0].filename == __file__

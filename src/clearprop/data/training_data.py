@@ -34,6 +34,7 @@ from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import is_table, needs_streaming
 from clearprop.data.row_weights import no_row_counts
 from clearprop.data.streaming.disk_rows import DiskRows
+from clearprop.data.streaming.encoded_source import with_warning
 from clearprop.data.streaming.sharers import ALONE, Sharers
 from clearprop.data.streaming.streamed_table import stream_table
 from clearprop.data.summaries import mean_of
@@ -452,7 +453,6 @@ def from_parts(
     """A table that is divided, encoded by what its training part shows; other data for a part that it does not have.
 
     With `fitted` it is encoded by that, which other rows have shown.
-
     >>> parts = split_table(load_table("iris"), 0.2, 0.2)
     >>> from_parts(load_table("iris"), parts).train[0].shape
     (90, 4)
@@ -495,6 +495,6 @@ def _encoded_part(fitted: Preprocessing, source: Any) -> tuple[Pair, NDArray[np.
     """A part that came by itself, and the weights of its rows where they have some."""
     if isinstance(source, Table):
         return fitted.transform(source), None if source.weight is None else source.weight.values
-    encoded = fitted.encode(source, with_target=True)
+    (encoded,) = with_warning([fitted.encode(source, with_target=True)])
     assert encoded.y is not None
     return (encoded.x, encoded.y), encoded.weight

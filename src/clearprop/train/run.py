@@ -408,14 +408,14 @@ class Run:
         if self.preprocessing is None:
             pair = as_pair((data, y), "the data", self.config.data.columns, self.config.data.labels)
             return adaptation(self.model, pair, self._measures()[0])[0](pair), None
-        encoded = self.encode(data, with_target=True)
+        (encoded,) = with_warning([self.encode(data, with_target=True)])
         assert encoded.y is not None
         loss = None if self.workings is None else self.workings.loss
         return self._as_trained(encoded, loss) if loss else (encoded.x, encoded.y), encoded.weight
 
     def _encoded_rows(self, data: Any) -> NDArray[Any]:
         if self.preprocessing is not None:
-            return self.encode(data).x
+            return np.concatenate([block.x for block in with_warning(self.encoded(data))])
         return adapted_inputs(self.model, in_columns(data, self.config.data.columns, "x"))
 
     def _one_row(self, row: Any) -> NDArray[Any]:
