@@ -142,6 +142,44 @@ def test_bands_of_large_images_are_the_image(monkeypatch):
     test_what_is_cut_off_of_a_transpose_is_not_computed("a part is cut off")
 
 
+def chain_of_two(x, w, v, cotangent):
+    """Sums that stand beside each other, and sums that read what others gave; some memory is another's before."""
+    y, pullback = cl.vjp(lambda x, w, v: cl.conv(cl.conv(x, w, padding="same"), v, padding="same"), x, w, v)
+    return y, *pullback(cotangent), cl.conv(x, w, padding="same")
+
+
+def chain_of_four(x, w, v, cotangent):
+    """Sums whose memory is, at another image, that of the sum before the last."""
+    y = cl.conv(cl.conv(x, w, padding="same"), v[:, :, :, :4], padding="same")
+    return 2.0 * cl.conv(cl.conv(y, w[:, :, :4], padding="same"), v, padding="same")[:, 1:] + cotangent[:, 1:]
+
+
+@pytest.mark.parametrize(("f", "count"), [(chain_of_two, 8), (chain_of_two, 7), (chain_of_four, 8)])
+def test_sums_over_the_same_images_go_together_and_each_has_the_bits_that_it_has_alone(f, count, monkeypatch):
+    rng = np.random.default_rng(0)
+    draw = lambda *shape: rng.normal(size=shape).astype(np.float32)
+    given = draw(count, 32, 32, 16), draw(3, 3, 16, 24), draw(3, 3, 24, 16), draw(count, 32, 32, 16)
+    together, found, join = [], [], window_calls._fits
+    monkeypatch.setattr(window_calls, "NEAR_TOGETHER", 1 << 18)
+    before = cl.get_threads()
+    for fits in (join, lambda *_: False):
+        monkeypatch.setattr(
+            window_calls, "_fits", lambda *given, fits=fits: together.append(fits(*given)) or together[-1]
+        )
+        for threads in (1, 2):
+            try:
+                cl.set_threads(threads)
+                native = cl.compile(f)
+                found += [list(map(np.asarray, native(*given))) for _ in range(2)]
+            finally:
+                cl.set_threads(before)
+    assert f is chain_of_four or {True, False} <= set(together), "some meet what others write, and some do not"
+    for values in found[1:]:
+        assert all(map(np.array_equal, values, found[0]))
+    for ours, wanted in zip(found[0], f(*(a.astype(float) for a in given)), strict=True):
+        np.testing.assert_allclose(ours, wanted, rtol=0, atol=1e-5 * np.abs(np.asarray(wanted)).max())
+
+
 def test_a_padded_image_that_others_see_is_made():
     rng = np.random.default_rng(0)
     x, w = rng.normal(size=(2, 5, 5, 3)), rng.normal(size=(3, 3, 3, 4))

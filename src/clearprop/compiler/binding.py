@@ -67,6 +67,7 @@ class KernelCall:
     """One entry of the table for one thread: which kernel, and its row; `addresses` are positions that hold addresses.
 
     A loop or a branch holds calls of its own, in groups, and says which addresses in them differ from turn to turn.
+    Where a call `goes_on`, the next of its thread meets nothing that other threads write meanwhile.
     """
 
     kernel: Kernel
@@ -74,6 +75,7 @@ class KernelCall:
     addresses: list[tuple[int, Any, int]]
     held: list[list[KernelCall]] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
+    goes_on: bool = False
 
     def all_calls(self) -> Iterator[KernelCall]:
         """The call itself, and those that it holds."""
@@ -120,6 +122,7 @@ class Binding:
         self.lasting, self.once = lasting, list[KernelCall]()
         self.pauses = pauses and threads == 1  # the driver of two threads knows of no loops that pause
         self.plan, self.env, self.threads, self.special, self.step = plan, env, threads, special, step
+        self.under_way: Any = None  # what the next operation may go on with, as its kind knows it
         self.private = False  # whether a product calls the library that has no threads of its own
         self.size = 0  # bytes of memory
         self.layout: dict[Var | Piece, int] = {}
@@ -153,6 +156,13 @@ class Binding:
             placed.append((at, at + need, first, last))
             self.layout[var] = at
             self.size = max(self.size, at + need)
+
+    def overlap(self, a: Var, b: Var) -> bool:
+        """Whether two variables share memory."""
+        (held, first), (other, second) = ((v, self.layout.get(v)) for v in map(self.plan.buffer, (a, b)))
+        if first is None or second is None:
+            return held is other
+        return first < second + self.bytes(other) and second < first + self.bytes(held)
 
     def piece(self, size: int) -> Piece:
         """Memory for one call alone."""

@@ -174,7 +174,8 @@ class Instructions:
         parallel = binding.parallel
         self.threads = binding.threads if any(parallel) else 1
         after = [p or q for p, q in zip(parallel, [*parallel[1:], *parallel[:1]], strict=True)]
-        fences = [self.threads > 1 and f for f in after]
+        goes_on = [all(c.goes_on for c in calls if c is not None) for calls in binding.calls]
+        fences = [self.threads > 1 and f and not g for f, g in zip(after, goes_on, strict=True)]
         shares = [c for t in range(self.threads) for c in binding.thread_calls(t) if c is not None]
         calls = [held for c in shares for held in c.all_calls()]
         if binding.private:

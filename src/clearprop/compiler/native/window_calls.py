@@ -15,11 +15,14 @@ from clearprop.compiler.kernels import Kernel
 from clearprop.compiler.native import library_kernels
 from clearprop.compiler.product_layouts import WINDOW_OPERANDS
 from clearprop.compiler.tiles import VECTOR_BYTES, pack_panels, panel_columns, registers_of_vector
+from clearprop.program.ir import Var
 
 Place = tuple[Any, int]
 """A variable or piece of memory, and how many bytes behind its begin."""
 NEAR = 1 << 18
 """Bytes of an image that sums work on: a part of the second cache."""
+NEAR_TOGETHER = 1 << 19
+"""Bytes of the images that several sums go over one after another: half of the second cache."""
 _UNROLLED = 7
 """The most taps that are summed at a time: more take long to compile."""
 _FEW = 8
@@ -217,20 +220,28 @@ def _best_rows(length: int, vectors: int, most: int, overlap: bool) -> int:
 
 def _conv(binding: Binding, op: Statement) -> None:
     for g, (x, w, y) in _each_example(binding, op):
-        _add_conv(binding, g, Images.plain(g), x, w, y)
+        _add_conv(binding, g, Images.plain(g), x, w, y, [])
 
 
-def _add_conv(binding: Binding, g: ConvolutionSizes, images: Images, x: Place, w: Place, y: Place) -> None:
+def _add_conv(
+    binding: Binding, g: ConvolutionSizes, images: Images, x: Place, w: Place, y: Place, before: list[KernelCall]
+) -> None:
+    """y = conv(x, w), where calls `before` have made w."""
     vectors, most = _tile_vectors(g.dtype, g.outputs if g.depthwise else g.columns)
     if _is_planar(g, most):
+        for call in before:
+            binding.add([call])
         _add_planar(binding, g, images, most, x, w, y)
         return
     taps = _at_a_time(g, g.kernel[-1])
     rows = _best_rows(g.out[-1], vectors, max(most - taps, most // 2) if taps > 1 else most, overlap=True)
-    w, panel, row = _in_panels(binding, g, w, vectors)
+    tiles, panel, row = _in_panels(binding, g, w, vectors, before)
     down, along = (step * g.item * g.channels for step in (g.stride[-1], g.dilation[-1]))
     kernel = window_kernels.conv_tiles(_tiling(g, rows, vectors, images, taps), down, along)
-    _add(binding, g, kernel, g.tile_words(panel, row, g.item * images.numbers(g)), images, x, w, y)
+    words = g.tile_words(panel, row, g.item * images.numbers(g))
+    shares = [(*share, x, tiles, y) for share in binding.shares(g.images, g.work >= SPLIT_PRODUCT, 1)]
+    calls = _calls_of_shares(binding, kernel, words, ImageRoom.of(g, images), shares)
+    _go_over_images(binding, ImageSum(g, calls, [[call] for call in before], [], y[0]))
 
 
 def _is_planar(g: ConvolutionSizes, most: int) -> bool:
@@ -273,8 +284,10 @@ def _tiling(
     )
 
 
-def _in_panels(binding: Binding, g: ConvolutionSizes, w: Place, vectors: int) -> tuple[Place, int, int]:
-    """The weights as tiles read them, and how far apart panels and rows are.
+def _in_panels(
+    binding: Binding, g: ConvolutionSizes, w: Place, vectors: int, before: list[KernelCall]
+) -> tuple[Place, int, int]:
+    """The weights as tiles read them, which calls `before` the sums make, and how far apart panels and rows are.
 
     Of several panels each lies by itself, and stays in the caches.
     """
@@ -284,7 +297,7 @@ def _in_panels(binding: Binding, g: ConvolutionSizes, w: Place, vectors: int) ->
     panels = -(-g.outputs // wide)
     packed: Place = binding.piece(panels * rows * wide * g.item), 0
     row = [0, panels, 0, g.outputs, 1, 0, g.outputs, rows]
-    binding.add([KernelCall(pack_panels(g.dtype, vectors), row, [(2, *w), (5, *packed)])])
+    before.append(KernelCall(pack_panels(g.dtype, vectors), row, [(2, *w), (5, *packed)]))
     return packed, rows * wide * g.item, wide * g.item
 
 
@@ -293,8 +306,8 @@ def _conv_input(binding: Binding, op: Statement) -> None:
         turned, images = _turn_around(g)
         weights: Place = binding.piece(g.item * g.weights), 0
         row = [0, math.prod(g.kernel), 0, 0, g.each, g.outputs, g.groups]
-        binding.add([KernelCall(window_kernels.turned_weights(g.dtype), row, [(2, *w), (3, *weights)])])
-        _add_conv(binding, turned, images, y, weights, x)
+        turn = KernelCall(window_kernels.turned_weights(g.dtype), row, [(2, *w), (3, *weights)])
+        _add_conv(binding, turned, images, y, weights, x, [turn])
 
 
 def _turn_around(g: ConvolutionSizes) -> tuple[ConvolutionSizes, Images]:
@@ -326,21 +339,17 @@ def _conv_weight(binding: Binding, op: Statement) -> None:
     for g, (x, y, w) in _each_example(binding, op):
         shares = binding.shares(g.images, g.work >= SPLIT_PRODUCT, 1)
         parts: list[Place] = [w] if len(shares) == 1 else [(binding.piece(g.item * g.weights), 0) for _ in shares]
-        for part in parts:
-            _fill(binding, part, g.weights, g)
-        images = Images.plain(g)
+        zeros = library_kernels.fill_zeros(g.dtype)
+        # each thread begins its own sum
+        fill = [KernelCall(zeros, [0, g.weights, 0], [(2, *part)], goes_on=len(parts) > 1) for part in parts]
+        images, behind = Images.plain(g), list[list[KernelCall]]()
         kernel, words = _weight_kernel(g, images)
-        _add_shares(
-            binding,
-            kernel,
-            words,
-            ImageRoom.of(g, images),
-            [(*share, x, part, y) for share, part in zip(shares, parts, strict=True)],
-        )
+        taken = [(*share, x, part, y) for share, part in zip(shares, parts, strict=True)]
+        calls = _calls_of_shares(binding, kernel, words, ImageRoom.of(g, images), taken)
         if len(parts) > 1:
             places = [(at, *place) for at, place in enumerate([*parts, w], start=2)]
-            combine = library_kernels.combine_parts(g.dtype)
-            binding.add([KernelCall(combine, [0, g.weights, 0, 0, 0], places)])
+            behind.append([KernelCall(library_kernels.combine_parts(g.dtype), [0, g.weights, 0, 0, 0], places)])
+        _go_over_images(binding, ImageSum(g, calls, [fill], behind, w[0]))
 
 
 def _weight_kernel(g: ConvolutionSizes, images: Images) -> tuple[Kernel, list[int]]:
@@ -356,34 +365,13 @@ def _weight_kernel(g: ConvolutionSizes, images: Images) -> tuple[Kernel, list[in
     return window_kernels.conv_weight_tiles(tiling, down, pixel * g.stride[-1]), words
 
 
-def _fill(binding: Binding, place: Place, count: int, g: ConvolutionSizes) -> None:
-    kernel = library_kernels.fill_zeros(g.dtype)
-    shares = binding.shares(count, g.work >= SPLIT_PRODUCT)
-    binding.add([KernelCall(kernel, [lo, hi, 0], [(2, *place)]) for lo, hi in shares])
-
-
-def _add(
-    binding: Binding,
-    g: ConvolutionSizes,
-    kernel: Kernel,
-    words: Sequence[int],
-    images: Images,
-    x: Place,
-    w: Place,
-    y: Place,
-) -> None:
-    """A kernel over the images, for each thread a share."""
-    shares = binding.shares(g.images, g.work >= SPLIT_PRODUCT, 1)
-    _add_shares(binding, kernel, words, ImageRoom.of(g, images), [(*share, x, w, y) for share in shares])
-
-
-def _add_shares(
+def _calls_of_shares(
     binding: Binding,
     kernel: Kernel,
     words: Sequence[int],
     room: ImageRoom | None,
     shares: Sequence[tuple[int, int, Place, Place, Place]],
-) -> None:
+) -> list[KernelCall]:
     """A call for each share of the images, lo … hi, with where its x, w and y lie."""
     calls = []
     for lo, hi, *given in shares:
@@ -393,7 +381,86 @@ def _add_shares(
             piece, at = binding.piece(room.size), 5 + len(words)
             places += [(at, piece, room.begin), (at + 1, piece, room.first)]
         calls.append(KernelCall(kernel, [lo, hi, 0, 0, 0, *words, *(room.words if room else [])], places))
-    binding.add(calls)
+    return calls
+
+
+@dataclass(frozen=True)
+class ImageSum:
+    """A sum over windows as calls, one a share of the images, with what is done before and behind all of them."""
+
+    sizes: ConvolutionSizes
+    calls: list[KernelCall]
+    before: list[list[KernelCall]]
+    behind: list[list[KernelCall]]
+    written: Any
+
+    @property
+    def image(self) -> int:
+        """Bytes of an image of x and of y."""
+        g = self.sizes
+        return g.item * (g.channels * math.prod(g.inside) + g.outputs * math.prod(g.out))
+
+    @property
+    def read(self) -> set[Any]:
+        """The variables that it meets and does not write."""
+        met = (c for calls in (self.calls, *self.before, *self.behind) for c in calls)
+        return {held for c in met for _, held, _ in c.addresses if isinstance(held, Var)} - {self.written}
+
+    def of_images(self, share: int, part: int, parts: int) -> KernelCall:
+        """The call of a share for one of its parts."""
+        c = self.calls[share]
+        lo, hi = c.row[:2]
+        lo, hi = (lo + (hi - lo) * k // parts for k in (part, part + 1))
+        return KernelCall(c.kernel, [lo, hi, *c.row[2:]], list(c.addresses), goes_on=True)
+
+
+@dataclass(frozen=True)
+class ImageSums:
+    """Sums over the same images that are computed together, and which instructions they are."""
+
+    sums: list[ImageSum]
+    begin: int
+    end: int
+
+
+def _go_over_images(binding: Binding, new: ImageSum) -> None:
+    """Add a sum, together with those just before it if they meet the same images and nothing of each other.
+
+    Then each is computed of so many images as stay in a near cache, and all go on to the next: what two of them read
+    comes from far away once.  Who is computed when changes no bit.
+    """
+    last = binding.under_way
+    if isinstance(last, ImageSums) and last.end == len(binding.calls) and _fits(binding, new, last.sums):
+        sums, begin = [*last.sums, new], last.begin
+        del binding.calls[begin:], binding.parallel[begin:]
+    else:
+        sums, begin = [new], len(binding.calls)
+    _add_together(binding, sums)
+    binding.under_way = ImageSums(sums, begin, len(binding.calls))
+
+
+def _add_together(binding: Binding, sums: Sequence[ImageSum]) -> None:
+    for calls in (calls for s in sums for calls in s.before):
+        binding.add(calls)
+    shares, images = sums[0].calls, max(1, NEAR_TOGETHER // sum(s.image for s in sums))
+    parts = -(-max(c.row[1] - c.row[0] for c in shares) // images) if len(sums) > 1 else 1
+    turns = [[s.of_images(share, part, parts) for share in range(len(shares))] for part in range(parts) for s in sums]
+    for call in turns[-1]:
+        call.goes_on = False
+    for calls in (*turns, *(calls for s in sums for calls in s.behind)):
+        binding.add(calls)
+
+
+def _fits(binding: Binding, new: ImageSum, sums: Sequence[ImageSum]) -> bool:
+    """Whether a sum has the shares of the others, and none of all writes what another reads or writes."""
+
+    def apart(written: Any, held: set[Any]) -> bool:
+        return not any(binding.overlap(written, other) for other in held)
+
+    alike = [c.row[:2] for c in new.calls] == [c.row[:2] for c in sums[0].calls]
+    return alike and all(
+        apart(new.written, {*s.read, s.written}) and apart(s.written, {*new.read, new.written}) for s in sums
+    )
 
 
 def _each_example(binding: Binding, op: Statement) -> Iterator[tuple[ConvolutionSizes, list[Place]]]:
