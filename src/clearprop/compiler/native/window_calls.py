@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -424,10 +425,9 @@ class ImageSums:
 
 
 def _go_over_images(binding: Binding, new: ImageSum) -> None:
-    """Add a sum, together with those just before it if they meet the same images and nothing of each other.
+    """Add a sum, together with those just before it if they have the same images and write nothing of each other.
 
-    Then each is computed of so many images as stay in a near cache, and all go on to the next: what two of them read
-    comes from far away once.  Who is computed when changes no bit.
+    Then each is computed of so many images as stay in a near cache, and what two of them read comes from far away once.
     """
     last = binding.under_way
     if isinstance(last, ImageSums) and last.end == len(binding.calls) and _fits(binding, new, last.sums):
@@ -440,15 +440,18 @@ def _go_over_images(binding: Binding, new: ImageSum) -> None:
 
 
 def _add_together(binding: Binding, sums: Sequence[ImageSum]) -> None:
-    for calls in (calls for s in sums for calls in s.before):
-        binding.add(calls)
-    shares, images = sums[0].calls, max(1, NEAR_TOGETHER // sum(s.image for s in sums))
-    parts = -(-max(c.row[1] - c.row[0] for c in shares) // images) if len(sums) > 1 else 1
-    turns = [[s.of_images(share, part, parts) for share in range(len(shares))] for part in range(parts) for s in sums]
+    turns = _turns(sums)
     for call in turns[-1]:
         call.goes_on = False
-    for calls in (*turns, *(calls for s in sums for calls in s.behind)):
+    for calls in itertools.chain(*(s.before for s in sums), turns, *(s.behind for s in sums)):
         binding.add(calls)
+
+
+def _turns(sums: Sequence[ImageSum]) -> list[list[KernelCall]]:
+    """The calls of all shares, of so many images at a time, for one sum after the other."""
+    shares, images = sums[0].calls, max(1, NEAR_TOGETHER // sum(s.image for s in sums))
+    parts = -(-max(c.row[1] - c.row[0] for c in shares) // images) if len(sums) > 1 else 1
+    return [[s.of_images(share, part, parts) for share in range(len(shares))] for part in range(parts) for s in sums]
 
 
 def _fits(binding: Binding, new: ImageSum, sums: Sequence[ImageSum]) -> bool:
