@@ -80,6 +80,28 @@ def test_all_rows_are_the_mean_of_the_single_rows(run):
     assert cl.explain(run, "layers[0].bias", row=7, step=2).where == "loss of training row 7, the model before step 2"
 
 
+def test_a_column_is_opened_as_the_network_takes_it_and_says_so():
+    """By finite differences of the whole pipeline, in the unit of the table: the derivative divided by the scale."""
+    size = np.arange(60) * 7 % 60 * 1.0
+    table = {"size": size, "place": ["town", "sea"] * 30, "y": size**2 / 90}
+    network = cl.nn.mlp(hidden=[6], activation="tanh", seed=0)
+    run = cl.fit(network, table, target="y", epochs=3, progress=False)
+    column = run.preprocessing.columns[0]
+    told = f"(v − {column.centre:.4g}) / {column.scale:.4g}"
+    for row in (0, 3, 41):
+        explanation = cl.explain(run, "size", row=row)
+        assert explanation.where.endswith(f"row {row}, the run's model; size as the network takes it: {told}")
+
+        def loss(shift, row=row):
+            frame = {name: [values[row]] for name, values in table.items()}
+            return run.evaluate({**frame, "size": [frame["size"][0] + shift]})["loss"]
+
+        slope = (loss(0.5) - loss(-0.5)) / 1.0
+        np.testing.assert_allclose(explanation[()].value / column.scale, slope, rtol=2e-3, atol=2e-5)
+    place = cl.explain(run, "place=sea", row=3).where
+    assert place.endswith("; place as the network takes it: one-hot: sea, town")
+
+
 def test_inputs_are_called_by_their_columns(table_run):
     run = cl.load(table_run)
     explanation = cl.explain(run, "petal width (cm)", row=3)

@@ -35,7 +35,7 @@ from clearprop.explanation.derivation import Derivation
 from clearprop.explanation.explanations import Entry, Explanation, Explanations, explanation_of
 from clearprop.explanation.labels import Given
 from clearprop.explanation.record import flat_position
-from clearprop.explanation.runs import input_features, open_run
+from clearprop.explanation.runs import as_encoded, input_features, open_run
 from clearprop.program.ir import Var
 from clearprop.program.operands import admit, keep_value
 from clearprop.program.types import is_floating, type_of
@@ -210,6 +210,7 @@ def _of_run(run: Run, wrt: Any, step: int | None, row: int | None) -> Explanatio
     positions = np.arange(opened.x.size).reshape(opened.x.shape)[:, features]
     positions = positions[0] if len(positions) == 1 else positions
     positions = positions[..., 0] if len(features) == 1 else positions
+    known = replace(known, origin=opened.title + as_encoded(run, features[0]))
     derivation, nodes = _derivation(opened.function, "x", args, None, known)
     return explanation_of(derivation, nodes["x"], "", wrt, positions)
 

@@ -15,7 +15,7 @@ import numpy as np
 from clearprop.autodiff.trees import flatten, paths
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
-from clearprop.errors import ArgumentError, RunError, unknown_name, user_line
+from clearprop.errors import ArgumentError, RunError, printable, unknown_name, user_line
 from clearprop.optim.transform import ParameterView, Transform
 from clearprop.program.values import raw
 from clearprop.rules.structural import zeros_like
@@ -188,3 +188,13 @@ def input_features(run: Run, opened: RunFunction, name: str, parameters: list[st
         known = dict.fromkeys([*parameters, *opened.columns, *owners])
         raise unknown_name("parameter or input", name, known, user_line())
     return found
+
+
+def as_encoded(run: Run, feature: int) -> str:
+    """What to say of the column of a feature: derivatives are by what the network takes for it, not by its unit."""
+    fitted = run.preprocessing
+    if fitted is None:
+        return ""
+    name = fitted.feature_columns[feature]
+    found = next((column for column in fitted.source_columns if column.name == name), None)
+    return "" if found is None else f"; {printable(name)} as the network takes it: {found.encoding}"
