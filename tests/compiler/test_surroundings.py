@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import clearprop as cl
-from clearprop.errors import TraceError
+from clearprop.errors import DTypeError, TraceError
 
 X = np.array([0.5, -1.0])
 USES = {
@@ -18,6 +18,10 @@ USES = {
     "with a number": lambda w: w * 2,
     "with a constant": lambda w: w + cl.arange(2) * 3,
     "squared and summed": lambda w: cl.sum(w**2),
+    "as a tensor": cl.asarray,
+    "as a tensor of its own": lambda w: cl.tensor(w, dtype=cl.float64),
+    "in another dtype": lambda w: cl.asarray(cl.asarray(w, dtype=cl.float32), dtype=cl.float64),
+    "in a list": lambda w: cl.asarray([w, w])[1],
 }
 KINDS = {
     "tensor": lambda v: cl.tensor(np.asarray(v, float)),
@@ -296,6 +300,32 @@ def test_an_array_that_changes_in_place_is_seen():
         w[:] = values
         assert np.array_equal(np.asarray(f(X)), X + np.exp(w))
         assert np.array_equal(np.asarray(g(X)), X + np.exp(w))
+
+
+@pytest.mark.parametrize("executor", ["numpy", "numba"])
+@pytest.mark.parametrize("held", [lambda w: w, cl.asarray, lambda w: cl.sum(w, axis=0)])
+def test_an_array_that_gets_another_shape_or_dtype_in_place_is_seen(executor, held):
+    w, places = np.arange(6.0).reshape(2, 3), [np.arange(6.0)]
+    f = cl.compile(lambda x: cl.sum(held(w)) * x + cl.sum(held(places[0])), executor=executor)
+    g = cl.compile(lambda: cl.multiply(held(w), 1.0), executor=executor)
+    for change in (lambda: None, lambda: setattr(w, "shape", (3, 2)), lambda: setattr(w, "dtype", np.int64)):
+        change()
+        for _ in range(4):
+            assert np.array_equal(np.asarray(g()), np.asarray(cl.multiply(held(w), 1.0)))
+            assert np.allclose(np.asarray(f(2.0)), np.asarray(cl.sum(held(w)) * 2.0 + cl.sum(held(places[0]))))
+        places[0].shape = (3, 2) if places[0].ndim == 1 else (6,)
+
+
+def test_an_integer_that_no_array_holds_is_refused():
+    x = np.array([1.0, 2.0], np.float32)
+    f = cl.compile(lambda x, n: x * n)
+    for n in (2, 2, 2, 2, 2**63, -(2**63) - 1, 2**70):
+        if n == 2:
+            assert f(x, n).tolist() == [2.0, 4.0]
+            continue
+        with pytest.raises(DTypeError, match="a compiled function takes integers of 64 bits"):
+            f(x, n)
+    assert f(x, 2).tolist() == [2.0, 4.0]
 
 
 def test_a_number_of_what_may_change_is_refused():

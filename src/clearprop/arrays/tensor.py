@@ -26,7 +26,7 @@ from clearprop.arrays.tensor_text import tensor_text
 from clearprop.autodiff.reverse import is_followed
 from clearprop.errors import ArgumentError, DTypeError, GradientError, checked_call, user_line
 from clearprop.program.ir import Var, builder
-from clearprop.program.operands import admit, checked_dtype, complex_error
+from clearprop.program.operands import admit, as_program_has_it, checked_dtype, complex_error
 from clearprop.program.types import PYTHON_SCALARS, Axes, Params, Value, is_complex, is_floating, type_of
 from clearprop.program.values import RECORDING, Node, raw
 from clearprop.rules import elementwise as ew
@@ -390,6 +390,8 @@ def tensor(
     >>> cl.tensor([1.0, 2.0], name="x", requires_grad=True)
     Tensor([1.0, 2.0], name='x', requires_grad=True)
     """
+    if not requires_grad and (known := as_program_has_it(a)) is not a:
+        return asarray(known, dtype)
     if _holds_tensors(a):
         a = _values_to_copy(asarray(a))
     value = _array(a, None if dtype is None else checked_dtype(dtype), np.array)
@@ -435,6 +437,7 @@ def asarray(a: Any, dtype: DTypeLike | None = None, *, device: str | None = None
         dtype = checked_dtype(dtype)
     if copy is not None:
         _check_copy(copy, a, dtype)
+    a = as_program_has_it(a)
     if copy and not _holds_tensors(a):
         return Tensor(_array(a, dtype, np.array))
     if not isinstance(a, Node) and _holds_tensors(a):

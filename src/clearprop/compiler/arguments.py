@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.trees import flatten, is_array, paths
-from clearprop.errors import ArgumentError, TraceError, check_call, describe_line, unknown_name, user_line
+from clearprop.errors import ArgumentError, DTypeError, TraceError, check_call, describe_line, unknown_name, user_line
 from clearprop.program.operands import SUPPORTED, admit
 from clearprop.program.types import PYTHON_SCALARS, exactly, type_of
 from clearprop.program.values import RECORDING, Node
@@ -192,6 +192,19 @@ class Arguments:
         args = [a if self.is_static(i) else next(values) for i, a in enumerate(self.args)]
         given = len(args) - len(self.keywords)
         return self.owner.function(*args[:given], **dict(zip(self.keywords, args[given:], strict=True)))
+
+
+def require_words(*trees: Any) -> None:
+    """Raise DTypeError for a Python integer that no array holds, among the leaves of arguments."""
+    for leaf in flatten(trees)[0]:
+        if type(leaf) is int and not -(2**63) <= leaf < 2**63:
+            raise DTypeError(
+                "a compiled function takes integers of 64 bits",
+                expected="-2**63 <= n < 2**63, or a float",
+                got=f"an integer of {leaf.bit_length()} bits",
+                where=user_line(),
+                try_="float(n), or static=, which makes the number a part of the program",
+            ) from None
 
 
 def _leaf_key(value: Any, array: bool) -> Any:

@@ -67,6 +67,8 @@ class _Holder:
         self.read, self.value, self.leaves = read, value, leaves
         self.before, self.structure = flatten(value)
         self.changes = isinstance(value, (list, dict, tuple))  # what is in it may be another, and it the same
+        arrays = [(k, self.before[k]) for k in leaves if isinstance(self.before[k], np.ndarray)]
+        self.kinds = [(k, a.shape, a.dtype) for k, a in arrays]  # `a.shape = …` leaves it the same object
 
     def changed(self) -> list[tuple[int, Any]] | None:
         """Positions and new arrays, if the variable holds another object; None if it is of another kind."""
@@ -75,9 +77,9 @@ class _Holder:
         except GONE:  # deleted since: the arrays are still known
             return []
         if value is self.value and not self.changes:
-            return []
+            return [] if self._are_as_before(self.before) else None
         leaves, structure = flatten(value)
-        if structure != self.structure:
+        if structure != self.structure or not self._are_as_before(leaves):
             return None
         new = [k for k in self.leaves if leaves[k] is not self.before[k]]
         for k in new:
@@ -85,6 +87,10 @@ class _Holder:
                 return None
         self.value, self.before = value, leaves
         return [(p, leaves[k]) for k in new for p in self.leaves[k]]
+
+    def _are_as_before(self, leaves: Sequence[Any]) -> bool:
+        """Whether arrays of NumPy have the shapes and dtypes that they had; tensors never get others."""
+        return all(np.shape(leaves[k]) == shape and leaves[k].dtype == dtype for k, shape, dtype in self.kinds)
 
 
 def _source(read: Callable[[], Any], places: dict[int, list[int]]) -> _Holder | None:

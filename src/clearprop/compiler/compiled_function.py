@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from clearprop.autodiff.pickling import pickled_by_name
 from clearprop.autodiff.trees import unflatten
-from clearprop.compiler.arguments import Arguments, Donated, Parameters, function_name
+from clearprop.compiler.arguments import Arguments, Donated, Parameters, function_name, require_words
 from clearprop.compiler.direct_call import MISSED, DirectCall, direct_call
 from clearprop.compiler.executor_choice import warn_user
 from clearprop.compiler.specialisation import Specialisation
@@ -74,17 +74,24 @@ class Compiled(Generic[_P, _R]):
             return self.function(*args, **kwargs)
         if holds(self.lock):  # a handler of a signal came in the middle of a call: its memory is in use
             return self._second(*args, **kwargs)
-        with self.lock:
-            if self.direct and not kwargs:
-                result: _R = self._run_directly(args)
-                if result is not MISSED:
-                    return result
-            call = self._take(args, kwargs)
-            entry = None if call.tracked else self._entry(call)
-            if entry is not None and not (entry.surrounded and entry.specialisation.captures.tracked):
-                return self._run(entry, call)
-            result = self._recorded(call)(call)
-            return result
+        try:
+            with self.lock:
+                return self._call(args, kwargs)
+        except OverflowError:
+            require_words(args, kwargs)
+            raise
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _R:
+        if self.direct and not kwargs:
+            result: _R = self._run_directly(args)
+            if result is not MISSED:
+                return result
+        call = self._take(args, kwargs)
+        entry = None if call.tracked else self._entry(call)
+        if entry is not None and not (entry.surrounded and entry.specialisation.captures.tracked):
+            return self._run(entry, call)
+        result = self._recorded(call)(call)
+        return result
 
     def _run_directly(self, args: tuple[Any, ...]) -> Any:
         """The result of a call of a kind that came before; MISSED if it is of none."""

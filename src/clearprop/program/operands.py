@@ -5,6 +5,7 @@ The same check stands at every door: `cl.tensor`, `cl.asarray`, arguments of tra
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import DTypeError, user_line
+from clearprop.program.ir import builder
 from clearprop.program.types import COMPLEX64, COMPLEX128, DType, Type, type_of
 from clearprop.program.values import Node
 from clearprop.shapes import Size
@@ -91,6 +93,26 @@ def _of_another_library(value: Any) -> Any:
             "a tensor holds numbers", expected="an array that NumPy can read", got=str(problem), where=user_line()
         ) from None
     return admit(array)
+
+
+def as_program_has_it(value: Any) -> Any:
+    """What becomes a tensor while a program is traced: an array that variables outside hold is one of its inputs.
+
+    So is each in a list of arrays; everything else is the very object that it was.
+    """
+    b = builder()
+    if b is None or not b.around:
+        return value
+    if type(value) in (list, tuple):
+        parts = [as_program_has_it(v) for v in value]
+        same = all(map(operator.is_, parts, value)) or any(isinstance(v, Node) for v in value)
+        return value if same else parts
+    array = value.value if isinstance(value, Node) and value.application is None else value
+    return Node.tensor(b.atom(value)) if id(array) in b.around and _is_plain(array) else value
+
+
+def _is_plain(array: Any) -> bool:
+    return (array.__class__ is np.ndarray or isinstance(array, np.generic)) and array.dtype in SUPPORTED
 
 
 def is_masked_array(value: Any) -> bool:
