@@ -455,3 +455,12 @@ def test_shares_a_block_above_percents_are_refused(in_blocks, tmp_path):
     (tmp_path / "t.csv").write_text("v,price\n" + "".join(f"{cell},{k % 7}.5\n" for k, cell in enumerate(cells)))
     with pytest.raises(DataError, match="more than one unit"):
         read(tmp_path / "t.csv", {}, in_blocks)
+
+
+@pytest.mark.parametrize("in_blocks", [False, True])
+def test_the_number_with_a_comma_is_shown_and_not_the_first_of_its_column(in_blocks, tmp_path):
+    cells = [f"{k}" for k in range(30)] + [f'"{k},5"' for k in range(30)]
+    (tmp_path / "t.csv").write_text("v,price\n" + "".join(f"{cell},{k % 7}.5\n" for k, cell in enumerate(cells)))
+    with pytest.raises(DataError, match="a comma before their decimals") as caught:
+        read(tmp_path / "t.csv", {}, in_blocks)
+    assert caught.value.got == "'0,5'" and "t.csv:32" in caught.value.where

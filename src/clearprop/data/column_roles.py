@@ -421,7 +421,7 @@ def checked_column(column: Column, place: Locator) -> Column:
         numbers = sum(counts[text] for text, shown in known.items() if shown)
         slips = counts.total() - numbers
         if known and are_comma_numbers(known):
-            row = int(np.argmax(~column.missing))
+            row = next(i for i, text in enumerate(column.values) if text is not None and not is_number(text))
             raise comma_decimals(column.name, column.values[row], place(column.name, row))
         if slips:
             row = next(i for i, text in enumerate(column.values) if text is not None and not known[text])
