@@ -117,6 +117,7 @@ TRIED = {("diverged", "resumed"), ("interrupted", "replayed"), ("own", "forked")
 """Of what goes on with an old run, the cases that `make test` tries; every run is opened."""
 
 
+@pytest.mark.filterwarnings("ignore::clearprop.errors.DataWarning")  # of levels that training had not, as before
 @pytest.mark.parametrize(
     ("name", "part"),
     [
