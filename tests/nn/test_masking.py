@@ -7,6 +7,22 @@ import clearprop as cl
 from clearprop import nn
 
 LENGTHS = (4, 1, 3)
+
+
+class Own(nn.Module):
+    """A layer of one's own that is told the mask, truth values (rows, steps)."""
+
+    inner: nn.Module
+
+    def forward(self, x, mask=None):
+        kept = x if mask is None else cl.where(mask[..., None], x, 0.0)
+        return self.inner(kept) + cl.sum(kept, axis=-2, keepdims=True)
+
+
+def to_dense(size=4):
+    return nn.Dense(2, size, dtype=np.float64)
+
+
 LAYERS = {
     "RNN": lambda: [nn.RNN(2, 4, output="last", dtype=np.float64)],
     "LSTM": lambda: [nn.LSTM(2, 4, layers=2, bidirectional=True, output="last", dtype=np.float64)],
@@ -15,6 +31,17 @@ LAYERS = {
         nn.Dense(2, 4, dtype=np.float64), nn.MultiHeadAttention(4, 2, dtype=np.float64), nn.MeanOverSteps()],
     "block": lambda: [
         nn.Dense(2, 4, dtype=np.float64), nn.TransformerBlock(4, 2, dtype=np.float64), "tanh", nn.MeanOverSteps()],
+    "within a Sequential": lambda: [nn.Sequential(to_dense(), nn.Sequential("tanh", nn.MeanOverSteps()), "tanh")],
+    "behind the steps": lambda: [
+        nn.Sequential(nn.GRU(2, 4, output="last", dtype=np.float64), nn.Dense(4, 3, dtype=float))],
+    "within a Residual": lambda: [
+        to_dense(), nn.Residual(nn.Sequential(nn.GRU(4, 2, bidirectional=True, dtype=np.float64))), nn.MeanOverSteps()],
+    "within a Parallel": lambda: [
+        nn.Parallel(nn.GRU(2, 3, output="last", dtype=np.float64), nn.Sequential(to_dense(), nn.MeanOverSteps()))],
+    "summed in a Parallel": lambda: [
+        nn.Parallel(nn.GRU(2, 4, bidirectional=False, dtype=np.float64), to_dense(), join="sum"), nn.MeanOverSteps()],
+    "a convolution": lambda: [nn.Conv1d(2, 3, 3, padding="same", dtype=np.float64), nn.MeanOverSteps()],
+    "a layer of one's own": lambda: [Own(inner=to_dense(2)), nn.MeanOverSteps()],
 }  # fmt: skip
 
 

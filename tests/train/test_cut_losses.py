@@ -63,4 +63,17 @@ class Half(cl.nn.Module):
 def test_parameters_that_the_loss_does_not_hang_on_are_told(caplog):
     net = Half(used=cl.nn.Dense(2, 1), idle=cl.nn.Dense(2, 1))
     cl.fit(net, (np.ones((4, 2)), np.ones((4, 1))), epochs=1)
-    assert "the loss does not hang on idle.weight, idle.bias: not trained" in caplog.text
+    assert "idle.weight, idle.bias: not trained" in caplog.text
+
+
+class Whole(cl.nn.Module):
+    w: cl.Tensor = cl.nn.parameter()
+    times: cl.Tensor = cl.nn.parameter()
+
+    def forward(self, x):
+        return x @ self.w * self.times
+
+
+def test_so_are_whole_numbers(caplog):
+    cl.fit(Whole(np.ones((2, 1)), 3), (np.ones((4, 2)), np.zeros((4, 1))), epochs=1)
+    assert "times: not trained" in caplog.text

@@ -139,6 +139,7 @@ class Conv1d(Convolution, init=False):
     """
 
     space: ClassVar[int] = 1
+    zeros_beyond: ClassVar[bool] = True  # what `Masked` asks of it, which is loaded without this file
 
 
 class Conv2d(Convolution, init=False):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+from functools import partial
 from typing import Any
 
 from clearprop.arrays.tensor import asarray
-from clearprop.errors import ArgumentError, ShapeError, user_line
+from clearprop.errors import ArgumentError, ShapeError, is_ours, user_line
 from clearprop.nn.activations import as_layer
 from clearprop.nn.attention import MultiHeadAttention, TransformerBlock
+from clearprop.nn.combinations import Parallel, Residual
+from clearprop.nn.layers import Sequential
 from clearprop.nn.module import Module
 from clearprop.nn.norms import BatchNorm
 from clearprop.nn.recurrent import Recurrent
+from clearprop.program.ir import shape_of
 from clearprop.rules.elementwise import maximum, where
 from clearprop.rules.reductions import mean, sum
 from clearprop.rules.structural import expand_dims
@@ -20,8 +25,9 @@ class Masked(Module):
     """Layers one after another on sequences whose last feature is a mask: a step is there where it is above ½.
 
     x (…, length, features + 1), and what the last layer gives for (…, length, features).  `RNN`, `LSTM`, `GRU`,
-    `MultiHeadAttention`, `TransformerBlock`, `BatchNorm` and `MeanOverSteps` are given the mask; others see every step
-    by itself.
+    `MultiHeadAttention`, `TransformerBlock`, `BatchNorm`, `MeanOverSteps` and layers of your own whose `forward` has an
+    argument `mask` are given it, within `Sequential`, `Residual` and `Parallel` as well; for `Conv1d` what is not there
+    is 0.  Others see all steps as they are: those that mix them, such as pools, see what fills a sequence up.
 
     layers  as of `cl.nn.Sequential`
 
@@ -57,13 +63,36 @@ class Masked(Module):
             )
         there, y = x[..., -1] > 0.5, x[..., :-1]
         for layer in self.layers:
-            if isinstance(layer, MultiHeadAttention | TransformerBlock):
-                y = layer(y, mask=expand_dims(there, -2))
-            elif isinstance(layer, Recurrent | MeanOverSteps | BatchNorm):
-                y = layer(y, mask=there)
-            else:
-                y = layer(y)
+            y = _through(layer, there, y)
         return y
+
+
+def _through(layer: Module, there: Any, x: Any) -> Any:
+    """What a layer gives for sequences of which these steps are there, told to layers within it as well."""
+    if len(shape_of(x)) != len(shape_of(there)) + 1:  # the steps are behind it
+        return layer(x)
+    if type(layer) is Sequential:
+        for inner in layer.layers:
+            x = _through(inner, there, x)
+        return x
+    if type(layer) is Residual:
+        return Residual(partial(_through, layer.layer, there), partial(_through, layer.shortcut, there))(x)
+    if type(layer) is Parallel:
+        return Parallel([partial(_through, inner, there) for inner in layer.layers], join=layer.join)(x)
+    if isinstance(layer, MultiHeadAttention | TransformerBlock):
+        return layer(x, mask=expand_dims(there, -2))
+    if isinstance(layer, Recurrent | MeanOverSteps | BatchNorm) or _asks_for_mask(type(layer)):
+        return layer(x, mask=there)
+    if getattr(
+        layer, "zeros_beyond", False
+    ):  # what lies beyond the end is 0 for it, as it is where nothing is filled up
+        x = where(expand_dims(there, -1), x, 0.0)
+    return layer(x)
+
+
+def _asks_for_mask(kind: type[Module]) -> bool:
+    """Whether a layer of the user's has an argument `mask`."""
+    return not is_ours(kind) and "mask" in inspect.signature(kind.forward).parameters
 
 
 class MeanOverSteps(Module):

@@ -393,7 +393,7 @@ def _try_step(job: Job, pair: Pair, *weight: NDArray[Any]) -> None:
             if loss_task(job.loss.name) is None or not is_ours(type(job.model)):
                 idle = require_dependence(job.loss, job.model, *pair, random.key(0), *weight)
                 if idle:
-                    job.events.emit("warning", message=f"the loss does not hang on {name_list(idle, 3)}: not trained")
+                    job.events.emit("warning", message=f"{name_list(idle, 3)}: not trained, of no effect or whole")
 
     known_as = identity_of((step, job.model))
     if known_as is None:

@@ -118,13 +118,14 @@ def make_objective(loss: Loss, metrics: Sequence[Loss] = (), penalty: nn.Penalty
 
 
 def require_dependence(loss: Loss, model: Any, x: Any, y: Any, rng: Any, *weight: Any) -> list[str]:
-    """The paths of parameters that the loss of these rows does not hang on; GradientError where it hangs on none."""
+    """The paths of parameters that are not trained: the loss does not hang on them, or they are whole numbers.
+
+    Raises GradientError where it hangs on none.
+    """
     leaves, structure = flatten(model)
-    trained = [
-        i
-        for i, kind in enumerate(layout(structure).kinds)
-        if kind == PARAMETER and is_floating(type_of(raw(leaves[i])).dtype)
-    ]
+    paths, kinds = layout(structure)
+    parameters = [i for i, kind in enumerate(kinds) if kind == PARAMETER]
+    trained = [i for i in parameters if is_floating(type_of(raw(leaves[i])).dtype)]
     for i in trained:
         leaves[i] = tensor(raw(leaves[i]), requires_grad=True)
     outputs, _ = nn.apply(unflatten(structure, leaves), x, train=True, rng=rng)
@@ -139,8 +140,8 @@ def require_dependence(loss: Loss, model: Any, x: Any, y: Any, rng: Any, *weight
             where=user_line(),
             try_="compute with cl's functions to the end: stop_gradient, detach and steps such as cl.round cut it off",
         )
-    paths = layout(structure).paths
-    return [paths[i] for i in trained if leaves[i].grad is None]
+    reached = {i for i in trained if leaves[i].grad is not None}
+    return [paths[i] for i in parameters if i not in reached]
 
 
 # ------------------------------------------------------------------------------------------------------- identity

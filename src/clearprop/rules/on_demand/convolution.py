@@ -71,8 +71,9 @@ def _patches(x: Array, kernel: Shape, out: Sequence[int], stride: Steps, dilatio
 def _windows(x: Array, kernel: Shape, out: Sequence[int], stride: Steps, dilation: Steps, groups: int) -> Array:
     """A view of x, (…, n, *outputs, *taps, groups, channels)."""
     axes, (channel, c) = x.strides[-len(stride) - 1 : -1], (x.strides[-1], x.shape[-1] // groups)
-    outer = (by * s for by, s in zip(axes, stride, strict=True))
-    inner = (by * e for by, e in zip(axes, dilation, strict=True))
+    # a step that is never taken may be any number, also one that no address holds
+    outer = (by * s if n > 1 else 0 for by, s, n in zip(axes, stride, out, strict=True))
+    inner = (by * e if n > 1 else 0 for by, e, n in zip(axes, dilation, kernel, strict=True))
     strides = (*x.strides[: -len(stride) - 1], *outer, *inner, c * channel, channel)
     shape = (*x.shape[: -len(stride) - 1], *out, *kernel, groups, c)
     return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
