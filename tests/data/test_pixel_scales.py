@@ -51,3 +51,23 @@ def test_a_dark_picture_is_predicted(runs, tmp_path):
         for dark in (np.zeros_like(x[:1]), np.where(x[:1] > 127, 2, 0).astype(x.dtype)):
             np.savez(tmp_path / "dark.npz", x=dark)
             assert np.isfinite(run.probabilities(str(tmp_path / "dark.npz"))).all()
+
+
+def test_rows_of_another_shape_are_refused(tmp_path):
+    """As many numbers, but in another order; an axis of size 1, and none at all, change nothing."""
+    x = RNG.integers(0, 256, (20, 4, 3, 2)).astype(np.uint8)
+    np.savez(tmp_path / "train.npz", x=x, y=np.arange(20) % 2)
+    run = cl.fit(cl.nn.mlp(hidden=[4]), str(tmp_path / "train.npz"), epochs=1)
+
+    def predicted(rows):
+        np.savez(tmp_path / "rows.npz", x=rows)
+        return run.probabilities(str(tmp_path / "rows.npz"))
+
+    wanted = predicted(x)
+    for same in (x[:, :, None], x[..., None], x.reshape(20, -1)):
+        np.testing.assert_array_equal(predicted(same), wanted)
+    for other in (np.moveaxis(x, 3, 1), x.swapaxes(1, 2), x.reshape(20, 6, 4)):
+        with pytest.raises(DataError, match="another shape"):
+            predicted(other)
+    with pytest.raises(DataError, match="another shape"):
+        run.predict(np.moveaxis(x, 3, 1))

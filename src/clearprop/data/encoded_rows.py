@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -111,7 +112,7 @@ def report_on(
 def named_as(frame: Frame, learned: Sequence[Any], target: str) -> Frame:
     """The frame of an array with the names that its columns had in training, by position.
 
-    Raises DataError for another number of columns, and for pixels of another scale.
+    Raises DataError for another number of columns, another shape of rows, and pixels of another scale.
     """
     names = [column.name for column in learned]
     files = [column for column in frame.columns if column.use == NAMES_FILE]
@@ -124,11 +125,31 @@ def named_as(frame: Frame, learned: Sequence[Any], target: str) -> Frame:
             where=frame.source,
             try_="an array with the same columns in the same order",
         )
+    _require_shape(names, [column.name for column in features], frame.source)
     _require_scale(features, learned, frame.source)
     named = [replace(column, name=name) for name, column in zip(names, features, strict=True)]
     if frame.target is not None:
         named.append(replace(frame[frame.target], name=target))
     return replace(frame, columns=(*named, *files), target=None if frame.target is None else target)
+
+
+def _require_shape(learned: Sequence[str], given: Sequence[str], source: str) -> None:
+    """Raise DataError for rows that are as many numbers in another order."""
+    wanted, found = _shape_said_by(learned), _shape_said_by(given)
+    if wanted != found and len(wanted) > 1 and len(found) > 1:
+        raise DataError(
+            "the array has rows of another shape than the training had",
+            expected=f"shape (rows, {', '.join(map(str, wanted))}), but for axes of size 1",
+            got=f"(rows, {', '.join(map(str, found))}): as many numbers, in another order",
+            where=source,
+            try_="numpy.moveaxis(x, 1, -1), where the channels of images come first",
+        )
+
+
+def _shape_said_by(names: Sequence[str]) -> tuple[int, ...]:
+    """The shape of a row of which these are all numbers, `x[0, 0]` to `x[5, 4]`, without axes of size 1."""
+    last = re.fullmatch(r"x\[([\d, ]+)\]", names[-1]) if names else None
+    return () if last is None else tuple(int(i) + 1 for i in last[1].split(",") if int(i))
 
 
 _BYTES = 16.0

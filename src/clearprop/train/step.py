@@ -132,7 +132,8 @@ def require_dependence(loss: Loss, model: Any, x: Any, y: Any, rng: Any, *weight
     value = loss(outputs, y, *weight)
     if value.tracked:
         value.backward()
-    if all(leaves[i].grad is None for i in trained):
+    reached = {i for i in trained if leaves[i].grad is not None}
+    if not reached:
         raise GradientError(
             "no derivative of the loss reaches the network",
             expected="a loss computed from the outputs, and outputs computed from the parameters",
@@ -140,7 +141,6 @@ def require_dependence(loss: Loss, model: Any, x: Any, y: Any, rng: Any, *weight
             where=user_line(),
             try_="compute with cl's functions to the end: stop_gradient, detach and steps such as cl.round cut it off",
         )
-    reached = {i for i in trained if leaves[i].grad is not None}
     return [paths[i] for i in parameters if i not in reached]
 
 
