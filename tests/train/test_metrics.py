@@ -203,3 +203,37 @@ def test_a_run_with_such_metrics_can_be_pickled():
     run = cl.fit(cl.nn.mlp([1, 4, 1]), frame(), epochs=1, metrics=("median_ae", "mape", traced_off), progress=False)
     again = pickle.loads(pickle.dumps(run))
     assert again.evaluate(frame()).keys() == {"loss", "median_ae", "mape", "traced_off"}
+
+
+SEVERAL = np.random.default_rng(5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_answers_for_every_step_are_judged_one_by_one(weighted):
+    """Scikit-learn's figures of all steps in a row."""
+    x, y = SEVERAL.normal(size=(20, 5, 3)).astype(np.float32), SEVERAL.integers(0, 3, (20, 5))
+    weight = SEVERAL.uniform(0.2, 2, 20) if weighted else None
+    names = ("accuracy", "f1", "auc", "log_loss", "balanced_accuracy")
+    net = cl.nn.Sequential(cl.nn.GRU(3, 4), cl.nn.Dense(4, 3))
+    run = cl.fit(net, (x, y), metrics=names, sample_weight=weight, epochs=1)
+    shares, flat = run.probabilities(x).reshape(-1, 3).astype(float), y.ravel()
+    shares /= shares.sum(axis=1, keepdims=True)
+    said, per_step = shares.argmax(axis=1), {"sample_weight": None if weight is None else np.repeat(weight, 5)}
+    found = run.evaluate(x, y, sample_weight=weight)
+    for name, wanted in (
+        ("accuracy", sk.accuracy_score(flat, said, **per_step)),
+        ("f1", sk.f1_score(flat, said, average="macro", zero_division=0, **per_step)),
+        ("auc", np.mean([sk.roc_auc_score(flat == k, shares[:, k], **per_step) for k in range(3)])),
+        ("log_loss", sk.log_loss(flat, shares, **per_step)),
+    ):
+        assert found[name] == pytest.approx(wanted, rel=1e-5), name
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1", "auc", "log_loss"])
+@pytest.mark.parametrize("dtype", [int, float, bool])
+def test_metrics_of_one_class_a_row_refuse_several_answers(name, dtype):
+    x, y = SEVERAL.normal(size=(20, 4)).astype(np.float32), SEVERAL.integers(0, 2, (20, 3)).astype(dtype)
+    with pytest.raises(ArgumentError, match=f"{name} judges one class a row"):
+        cl.fit(cl.nn.mlp([4, 3]), (x, y), loss="binary_cross_entropy", metrics=[name], epochs=1)
+    one = np.eye(3)[y[:, 0].astype(int)]
+    assert cl.fit(cl.nn.mlp([4, 3]), (x, one), loss="binary_cross_entropy", metrics=[name], epochs=1).history

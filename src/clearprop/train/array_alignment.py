@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clearprop.autodiff.trees import flatten
 from clearprop.data.array_checks import plain_array, require_rows
 from clearprop.data.parts import Pair
-from clearprop.errors import ShapeError, user_line
+from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.nn.fields import PARAMETER
 from clearprop.nn.layers import chain_of
 from clearprop.nn.losses import is_binary, loss_task, several_quantiles_of
@@ -163,3 +163,18 @@ def _text(array: NDArray[Any]) -> str:
 
 def _shape_text(shape: tuple[Any, ...]) -> str:
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def require_one_class(loss: Measure, metrics: Sequence[Measure], outputs: NDArray[Any], y: NDArray[Any]) -> None:
+    """Raise ArgumentError for metrics that judge one class a row where outputs answer yes or no by themselves."""
+    judging = next((m for m in metrics if m.task == "classes" and m.is_named), None)
+    if judging is None or not is_binary(loss.name) or outputs.shape[-1] == 1 or y.shape[1:] != outputs.shape[1:]:
+        return
+    if not (y.sum(axis=-1) == 1).all():
+        raise ArgumentError(
+            f"{judging.name} judges one class a row",
+            expected="labels, or a 1 among 0s in every row of y",
+            got=f"{outputs.shape[-1]} outputs that each answer for themselves",
+            where=user_line(),
+            try_="a function of outputs and y: lambda outputs, y: cl.mean((outputs > 0) == (y > 0.5))",
+        )

@@ -31,7 +31,7 @@ from clearprop.runs.checkpoints import Keys, Standing
 from clearprop.runs.events import Event, Events
 from clearprop.runs.folder import Forked
 from clearprop.runs.settings import Settings
-from clearprop.train.array_alignment import adaptation, dtype_of, require_paired_rows
+from clearprop.train.array_alignment import adaptation, dtype_of, require_one_class, require_paired_rows
 from clearprop.train.batches import ArrayFeed, BlockFeed, BucketFeed, Feed, bucket_rows, lengths_in, stream
 from clearprop.train.compiled_executor import choose_executor
 from clearprop.train.executor import Executor
@@ -233,6 +233,7 @@ def fit_to_model(job: Job) -> Job:
     job = replace(job, data=replace(job.data, train=own, validation=aside, test=last, weights=weights))
     first = adapt((train[0][:2], train[1][:2]))
     require_paired_rows((job.loss, *job.metrics), outputs, first[1])
+    require_one_class(job.loss, job.metrics, outputs, own[1])
     _try_step(job, first, *_first_weights(job.data))
     return job
 
