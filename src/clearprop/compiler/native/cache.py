@@ -197,7 +197,8 @@ def runtime_key() -> str:
     versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
     digest = hashlib.sha256(" ".join([*versions, loader.processor(), str(blas.integer_bits())]).encode())
     spelled = ("math_functions", "special_functions", "vector_functions", "vectors")
-    own = [Path(__file__).with_name(f"{name}.py") for name in ("intrinsics", "kernel_abi", "kernel_imports", *spelled)]
+    written = ("direct_lowering", "intrinsics", "kernel_abi", "kernel_imports")
+    own = [Path(__file__).with_name(f"{name}.py") for name in (*written, *spelled)]
     rules = Path(random.__file__)
     constants = [rules, rules.with_name("on_demand") / "special_functions.py"]  # what functions are compiled with
     for path in [*own, *constants]:
@@ -263,6 +264,7 @@ def _module_of(path: Path, text: str) -> ModuleType:
         _write(path, text.encode())
     module = ModuleType(path.stem)
     module.__file__ = str(path)
+    module.__dict__["__text__"] = text  # from which the kernel is compiled
     sys.modules[path.stem] = module
     try:
         exec(compile(text, path, "exec"), module.__dict__)

@@ -6,13 +6,14 @@ inlined into them.  A second compiled function for them (`numba.cfunc`) would co
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import compiler, registry
+from numba.core import callconv, compiler, fastmathpass, funcdesc, registry, targetconfig
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import register_pass
@@ -20,6 +21,7 @@ from numba.core.lowering import Lower
 from numba.core.runtime import rtsys
 from numba.core.typed_passes import NativeLowering
 
+from clearprop.compiler.native.direct_lowering import KnownOperations, LeftToNumba, write_kernel
 from clearprop.compiler.native.intrinsics import FLAGS, array_at
 
 WORDS: dict[str, Any] = {
@@ -46,6 +48,10 @@ OPTIONS: dict[str, Any] = {
     "no_cfunc_wrapper": False,
     "nogil": True,
 }
+
+
+TEXT = "__text__"
+"""The name by which a kernel module knows its own text."""
 
 
 class CompiledKernel:
@@ -126,8 +132,12 @@ def _lean(context: Any) -> Iterator[None]:
 def load() -> None:
     """Load what compiling needs, which takes Numba longer than a kernel."""
     with global_compiler_lock, _lean(registry.cpu_target.target_context):
-        registry.cpu_target.typing_context.refresh()
-        registry.cpu_target.target_context.refresh()
+        _refresh()
+
+
+def _refresh() -> None:
+    registry.cpu_target.typing_context.refresh()
+    registry.cpu_target.target_context.refresh()
 
 
 def _compile_with_entry(kernel: Callable[..., None], arguments: tuple[Any, ...], shared: bool) -> CompiledKernel:
@@ -135,10 +145,46 @@ def _compile_with_entry(kernel: Callable[..., None], arguments: tuple[Any, ...],
     target.options.parse_as_flags(flags, OPTIONS)
     flags.no_compile = True  # not before the entry is in
     flags.noalias = not shared
+    with suppress(LeftToNumba):
+        return _compile_directly(kernel, arguments, flags)
     made = compiler.compile_extra(
         target.typing_context, target.target_context, kernel, arguments, types.none, flags, {}, pipeline_class=_Pipeline
     )
     return CompiledKernel(made.library, made.fndesc.llvm_cfunc_wrapper_name)
+
+
+@functools.cache
+def _operations() -> KnownOperations:
+    typing_context, context = registry.cpu_target.typing_context, registry.cpu_target.target_context
+    _refresh()
+    model = callconv.create_error_model(OPTIONS["error_model"], context)
+    size = functools.cache(context.get_abi_sizeof)  # which LLVM is asked for by a module of its own
+    return KnownOperations(typing_context, context.subtarget(error_model=model, get_abi_sizeof=size))
+
+
+def _compile_directly(kernel: Callable[..., None], arguments: tuple[Any, ...], flags: Any) -> CompiledKernel:
+    """The kernel from its text, without Numba's way through bytecode."""
+    names = kernel.__globals__
+    if TEXT not in names:
+        raise LeftToNumba("a function whose text is not known")
+    operations = _operations()
+    context, codes = operations.context, kernel.__code__
+    fndesc = funcdesc.PythonFunctionDescriptor(
+        native=True, modname=kernel.__module__, qualname=kernel.__qualname__, unique_name=kernel.__qualname__,
+        doc="", typemap=None, restype=types.none, calltypes=None, args=codes.co_varnames[: codes.co_argcount], kws=(),
+        mangler=context.mangler, argtypes=arguments, noalias=flags.noalias, abi_tags=[flags.get_mangle_string()],
+    )  # fmt: skip
+    library = context.codegen().create_library(kernel.__qualname__)
+    library.enable_object_caching()
+    with targetconfig.ConfigStack().enter(flags), context.push_code_library(library):
+        module = library.create_ir_module(fndesc.unique_name)
+        function = context.declare_function(module, fndesc)
+        write_kernel(operations, function, fndesc, names[TEXT], names)
+        fastmathpass.rewrite_module(module, flags.fastmath)
+        _add_entry(context, module, function, fndesc)
+        function.linkage = "internal"
+        library.add_ir_module(module)
+    return CompiledKernel(library, fndesc.llvm_cfunc_wrapper_name)
 
 
 class _Pipeline(CompilerBase):  # type: ignore[misc]  # Numba has no types
@@ -153,20 +199,23 @@ class _Pipeline(CompilerBase):  # type: ignore[misc]  # Numba has no types
 class _Lower(Lower):  # type: ignore[misc]  # Numba has no types
     def create_cfunc_wrapper(self) -> None:
         """The entry in the place of Numba's wrapper, which would take the arguments themselves."""
-        context, fndesc = self.context, self.fndesc
-        module = context.create_module("entry")
-        callee = context.declare_function(module, fndesc)
-        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.IntType(64)]), fndesc.llvm_cfunc_wrapper_name)
-        builder = ir.IRBuilder(function.append_basic_block("entry"))
-        row = builder.inttoptr(function.args[0], ir.IntType(64).as_pointer())
-        values = []
-        for position, kind in enumerate(fndesc.argtypes):
-            word = builder.load(builder.gep(row, [ir.Constant(ir.IntType(64), position)]))
-            values.append(_value_of(context, builder, kind, word))
-        context.call_conv.call_function(builder, callee, types.none, fndesc.argtypes, values)
-        builder.ret_void()
+        module = self.context.create_module("entry")
+        _add_entry(self.context, module, self.context.declare_function(module, self.fndesc), self.fndesc)
         self.library.add_ir_module(module)
-        self.library._final_module.get_function(fndesc.llvm_func_name).linkage = "internal"
+        self.library._final_module.get_function(self.fndesc.llvm_func_name).linkage = "internal"
+
+
+def _add_entry(context: Any, module: Any, callee: Any, fndesc: Any) -> None:
+    """The C function of a row beside a kernel's function, which becomes a part of it."""
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.IntType(64)]), fndesc.llvm_cfunc_wrapper_name)
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    row = builder.inttoptr(function.args[0], ir.IntType(64).as_pointer())
+    values = []
+    for position, kind in enumerate(fndesc.argtypes):
+        word = builder.load(builder.gep(row, [ir.Constant(ir.IntType(64), position)]))
+        values.append(_value_of(context, builder, kind, word))
+    context.call_conv.call_function(builder, callee, types.none, fndesc.argtypes, values)
+    builder.ret_void()
 
 
 def _value_of(context: Any, builder: Any, kind: Any, word: Any) -> Any:
