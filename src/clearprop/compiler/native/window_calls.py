@@ -410,8 +410,7 @@ class ImageSum:
     def of_images(self, share: int, part: int, parts: int) -> KernelCall:
         """The call of a share for one of its parts."""
         c = self.calls[share]
-        lo, hi = c.row[:2]
-        lo, hi = (lo + (hi - lo) * k // parts for k in (part, part + 1))
+        lo, hi = (c.row[0] + (c.row[1] - c.row[0]) * k // parts for k in (part, part + 1))
         return KernelCall(c.kernel, [lo, hi, *c.row[2:]], list(c.addresses), goes_on=True)
 
 
