@@ -64,3 +64,32 @@ def test_refused(more, said):
 def test_the_estimator_takes_it():
     classifier = cl.sklearn.TabularClassifier(hidden=4, epochs=3, calibration="temperature").fit(X, Y)
     assert classifier.run_.summary.temperature > 0
+
+
+def test_of_answers_for_every_step_it_is_that_of_all_steps():
+    """The least of the log loss over all of them, by a grid that is written out here."""
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(30, 5, 3)).astype(np.float32)
+    y = np.argmax(x + rng.normal(size=x.shape), axis=-1)
+    net = cl.nn.Sequential(cl.nn.Dense(3, 3)).replace({"layers[0].weight": 10 * np.eye(3)})  # far too sure
+    held = (x[20:], y[20:])
+    run = cl.fit(
+        net, (x[:20], y[:20]), validation=held, calibration="temperature", epochs=1, optimizer=cl.optim.sgd(1e-4)
+    )
+    logits = run.outputs(held[0]).astype(float).reshape(-1, 3) * run.summary.temperature
+
+    def log_loss(t):
+        z = logits / t
+        return np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(50), held[1].ravel()])
+
+    grid = np.geomspace(0.1, 100, 4001)
+    assert run.summary.temperature == pytest.approx(grid[np.argmin([log_loss(t) for t in grid])], rel=2e-3)
+
+
+@pytest.mark.parametrize("asked", [{"threshold": "auto"}, {"costs": {1: 5}}])
+def test_thresholds_and_costs_of_answers_for_every_step_are_refused(asked):
+    x, y = np.ones((20, 5, 3)), np.arange(100).reshape(20, 5) % 2
+    net = cl.nn.Sequential(cl.nn.GRU(3, 4), cl.nn.Dense(4, 2))
+    with pytest.raises(cl.errors.ArgumentError) as error:
+        cl.fit(net, (x, y), validation=0.2, epochs=1, **asked)
+    assert error.value.expected == "one answer a row"

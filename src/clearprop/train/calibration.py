@@ -15,7 +15,7 @@ from clearprop.nn import CLASS_LOSSES
 from clearprop.nn.losses import is_binary, loss_task
 from clearprop.program.values import raw
 from clearprop.train.metrics import outputs_of
-from clearprop.train.scores import labels_of
+from clearprop.train.scores import answer_by_answer, labels_of
 
 CALIBRATIONS = ("temperature",)
 """The ways in which probabilities are calibrated."""
@@ -79,7 +79,7 @@ def best_temperature(model: Any, data: Prepared, loss: str) -> float | None:
 
     assert data.validation is not None  # required before the training
     (x, y), weight = sample_rows(data.validation, MOST_ROWS), sample_weights(data, MOST_ROWS, "validation")
-    outputs = outputs_of(model, x).astype(np.float64)
+    outputs, y, weight = answer_by_answer(outputs_of(model, x).astype(np.float64), y, weight)
     outputs = outputs.reshape(len(outputs), -1)
     if not np.isfinite(outputs).all():
         return None

@@ -36,16 +36,20 @@ class OutsideMetric:
         """The score of a network's outputs: logits for classes, values for numbers; rows count by their weights."""
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         if self.task == "classes":
-            outputs, y, weight = _answer_by_answer(outputs, y, weight)
+            outputs, y, weight = answer_by_answer(outputs, y, weight)
             return float(self.function(labels_of(y), probabilities_of(outputs), weight))
         truth = np.asarray(y, dtype=np.float64)
         return float(self.function(truth, np.asarray(outputs, dtype=np.float64).reshape(truth.shape), weight))
 
 
-def _answer_by_answer(
+def answer_by_answer(
     outputs: NDArray[Any], y: NDArray[Any], weight: Floats | None
 ) -> tuple[NDArray[Any], NDArray[Any], Floats | None]:
-    """The same with a row for each answer, where a row of the data has several, such as one for each step."""
+    """The same with a row for each answer, where a row of the data has several, such as one for each step.
+
+    >>> [np.shape(part) for part in answer_by_answer(np.zeros((2, 5, 3)), np.zeros((2, 5), int), np.ones(2))]
+    [(10, 3), (10,), (10,)]
+    """
     if outputs.ndim < 3:
         return outputs, y, weight
     each, classes = int(np.prod(outputs.shape[1:-1])), outputs.shape[-1]

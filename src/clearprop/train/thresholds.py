@@ -140,11 +140,13 @@ def _require_choice(settings: Settings, loss: str, data: Prepared, model: Any) -
     if loss_task(loss) != "classes":
         raise _no_choice(what, f"a loss of classes: {', '.join(CLASS_LOSSES)}", f"the loss {loss}")
     known = data.class_target
-    outputs = _outputs(data, model)
+    _, *answers, outputs = _shape_of_outputs(data, model)
     classes = len(known.classes) if known is not None else 2 if outputs == 1 else outputs
     if is_binary(loss) and outputs > 1:
         several = "two" if outputs == 2 else f"{outputs}"
         raise _no_choice(what, "classes of which a row has one", f"{several} outputs that each answer for themselves")
+    if answers and not isinstance(settings.threshold, float):
+        raise _no_choice(what, "one answer a row", f"outputs of shape {(*answers, outputs)} for each")
     if settings.costs is not None and settings.threshold is None and classes > 2:
         return False
     if classes != 2 or outputs > 2:
@@ -183,9 +185,9 @@ def with_choice(settings: Settings, loss: str, data: Prepared, model: Any) -> Se
     return replace(settings, threshold=AUTO if by_threshold else None, costs=costs)
 
 
-def _outputs(data: Prepared, model: Any) -> int:
+def _shape_of_outputs(data: Prepared, model: Any) -> tuple[int, ...]:
     x, _ = sample_rows(data.table, 2)
-    return int(outputs_on_trial(model, adapted_inputs(model, x)).shape[-1])
+    return outputs_on_trial(model, adapted_inputs(model, x)).shape
 
 
 def _no_choice(what: str, expected: str, got: str) -> ArgumentError:
