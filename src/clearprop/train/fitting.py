@@ -143,7 +143,8 @@ def fit(
     optimizer   a transform of `cl.optim`, or its name; by default `cl.optim.adam(1e-3)`
     buckets     of sequences of several lengths, whose network begins with `cl.nn.Masked` (before it at most
                 `cl.nn.Unflatten((-1, features + 1))`): batches are made of similar lengths, in so many groups, and hold
-                no more steps than the longest of their group; the one program of the step serves all of them
+                no more steps than the longest of their group; the one program of the step serves all of them, called
+                batch by batch and not as one native loop
     grad_shards  S, a power of two: the gradient of a batch is the mean over S shards of it, summed in a binary tree;
                 random layers draw per shard, and batch statistics are those of a shard.  1 is an ordinary step
     reduce      how processes add gradients: "exact", with the same bits for 1, 2, 4, … processes, or "fast", in the
