@@ -252,3 +252,45 @@ def test_a_layer_that_is_called_twice_goes_on_from_its_own_state():
     np.testing.assert_allclose(
         after.norm.variance, 0.9 * (0.9 + 0.1 * np.array([2.0, 8.0])) + 0.1 * unbiased, rtol=1e-9
     )
+
+
+class Counter(nn.Module):
+    """y = x + n, and n grows by one."""
+
+    n: cl.Tensor = nn.state()
+
+    def forward(self, x):
+        nn.remember(self, n=self.n + 1.0)
+        return x + self.n
+
+
+class Stacked(nn.Module):
+    """Layers as one module whose arrays have an axis more: `forward` makes each on the way."""
+
+    layers: Counter
+
+    def forward(self, x):
+        for k in range(4):
+            x = cl.tree_map(lambda a, k=k: a[k], self.layers)(x)
+        return x
+
+
+def by_hand(model, x):
+    return nn.apply(model, x)[0]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        by_hand,
+        cl.compile(by_hand),
+        lambda model, x: cl.value_and_grad(lambda x: by_hand(model, x))(x)[0],
+        lambda model, x: nn.apply(lambda x: model(x), x)[0],
+    ],
+    ids=["apply", "compile", "grad", "function"],
+)
+def test_layers_that_forward_makes_have_their_own_state(call):
+    """Each is gone when the next is made, which may get its place in memory: 100 = 10 + 20 + 30 + 40."""
+    model = Stacked(layers=Counter(n=cl.tensor([10.0, 20.0, 30.0, 40.0])))
+    assert float(call(model, cl.tensor(0.0))) == float(model(cl.tensor(0.0))) == 100.0
+    assert nn.apply(model, cl.tensor(0.0))[1].layers.n.tolist() == [10.0, 20.0, 30.0, 40.0]

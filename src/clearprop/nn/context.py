@@ -142,7 +142,7 @@ def remember(module: Module, **values: Any) -> None:
             try_="call the layer outside of it, or give its state out as a result",
         )
     kept = {n: tree_map(_without_history, value, getattr(module, n)) for n, value in values.items()}
-    current.remembered.setdefault(id(module.original), {}).update(kept)
+    current.remember(module.original, kept)
 
 
 def _without_history(value: Any, old: Any) -> Any:

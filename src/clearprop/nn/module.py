@@ -41,6 +41,13 @@ class Pass:
         self.drawn = 0
         self.builder: Builder | None = builder()
         self.remembered: dict[int, dict[str, Any]] = {}
+        self._kept: list[Module] = []  # those that remembered: another one must not get the id of one that is gone
+
+    def remember(self, module: Module, values: Mapping[str, Any]) -> None:
+        """New values for state fields of the module."""
+        if id(module) not in self.remembered:
+            self._kept.append(module)
+        self.remembered.setdefault(id(module), {}).update(values)
 
 
 INFERENCE = Pass(train=False, key=None)
