@@ -338,3 +338,29 @@ def test_a_number_of_what_may_change_is_refused():
 def test_what_is_made_inside_is_a_constant():
     f = cl.compile(lambda x: x if int(cl.sum(cl.arange(3))) == 3 else -x, executor="numpy")
     assert np.array_equal(np.asarray(f(X)), X)
+
+
+class Learner:
+    """An object whose every call leaves something in it that its function never mentions."""
+
+    def __init__(self):
+        self.w, self.losses, self.last = cl.tensor([1.0, 2.0]), [], None
+
+    def __call__(self, x):
+        return cl.sum(x * self.w)
+
+    def step(self, x):
+        return cl.sum(x * self.w)
+
+
+@pytest.mark.parametrize("by", ["object", "method", "closure"])
+@pytest.mark.filterwarnings("error")
+def test_attributes_that_a_function_never_mentions_make_no_other_program(by):
+    held = Learner()
+    f = cl.compile({"object": held, "method": held.step, "closure": lambda x: held.step(x)}[by], executor="numpy")
+    for _ in range(10):
+        held.last = f(X)
+        held.losses.append(held.last)
+    assert f.cache_info().misses == 1
+    held.w = cl.tensor([3.0, 4.0])
+    assert float(f(X)) == -2.5

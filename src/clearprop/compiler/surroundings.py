@@ -182,7 +182,8 @@ def _is_library(function: types.FunctionType) -> bool:
 def _operators(value: Any) -> list[str]:
     """The methods of an object of the user's that code calls without their names: `x @ value`, `value[0]`."""
     kinds = () if isinstance(value, (types.ModuleType, type)) else type(value).__mro__
-    own = [name for kind in kinds if _has_attributes(kind) for name in vars(kind) if name.startswith("__")]
+    members = [member for kind in kinds if _has_attributes(kind) for member in vars(kind).items()]
+    own = [name for name, member in members if name.startswith("__") and callable(member)]  # `__dict__` is all of it
     return [name for name in dict.fromkeys(own) if name not in ("__init__", "__call__")]
 
 
