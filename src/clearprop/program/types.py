@@ -124,9 +124,20 @@ def exactly(value: Any) -> Any:
         return kind, *map(exactly, value)
     if kind is frozenset:
         return kind, frozenset(map(exactly, value))
-    if is_dataclass(value):
-        return kind, value, *(exactly(getattr(value, f.name)) for f in fields(value) if f.compare)
+    if is_dataclass(kind) and _is_compared_by_fields(kind):
+        try:
+            parts = tuple(exactly(getattr(value, f.name)) for f in fields(kind) if f.compare)
+            hash(parts)
+        except (AttributeError, TypeError):  # a field that was never set, or a list beside a `__hash__` of its own
+            return kind, value
+        return kind, value, *parts
     return kind, value
+
+
+def _is_compared_by_fields(kind: type) -> bool:
+    """Whether the comparison is the one that `dataclass` writes, as a text: of another, equal is what it says."""
+    code = getattr(kind.__eq__, "__code__", None)
+    return code is not None and code.co_filename == "<string>"
 
 
 def promote(types: Sequence[Type]) -> tuple[DType, bool]:
