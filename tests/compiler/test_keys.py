@@ -197,3 +197,80 @@ def test_results_have_memory_of_their_own(kind, executor, dtype):
             results = f(*given)
             for result in results if isinstance(results, tuple) else (results,):
                 assert not any(np.shares_memory(np.asarray(result), array) for array in (x, around))
+
+
+def test_results_are_compared_with_every_operand_only_where_memory_is_foreign(monkeypatch):
+    f = cl.compile(lambda xs: [x + 1.0 for x in xs] + [cl.reshape(x, (2, 1)) for x in xs], executor="numpy")
+    xs = [np.array([1.0, k]) for k in range(8)]
+    f(xs)
+    compared = []
+    monkeypatch.setattr(np, "may_share_memory", lambda a, b: compared.append(a) or False)
+    results = f(xs)
+    assert not any(np.shares_memory(np.asarray(r), x) for r in results for x in xs)
+    assert not compared
+
+
+@pytest.mark.parametrize("view", [np.frombuffer, lambda b: np.frombuffer(b)[1:], lambda b: np.frombuffer(b)[::2]])
+def test_results_have_memory_of_their_own_beside_foreign_memory(view):
+    x = view(bytearray(np.arange(4.0).tobytes()))
+    f = cl.compile(lambda x: (x, cl.reshape(x, (-1, 1)), x[1:]), executor="numpy")
+    for _ in range(3):
+        assert not any(np.shares_memory(np.asarray(r), x) for r in f(x))
+
+
+# ------------------------------------------------------------------------------------ data classes that are special
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """Comparable by its fields, of which one has no hash."""
+
+    parts: list = dataclasses.field(default_factory=list)
+
+    def __hash__(self):
+        return 7
+
+
+@dataclasses.dataclass(frozen=True)
+class Unset:
+    """One of its fields is set later, if at all."""
+
+    scale: float = 2.0
+    later: float = dataclasses.field(init=False, hash=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Alike:
+    """Equal to every other of its kind."""
+
+    scale: float = 2.0
+
+    def __eq__(self, other):
+        return isinstance(other, Alike)
+
+    def __hash__(self):
+        return 1
+
+
+@dataclasses.dataclass(eq=False)
+class Itself:
+    """Equal to itself alone, whatever stands in it."""
+
+    parts: list = dataclasses.field(default_factory=list)
+
+
+@pytest.mark.parametrize("static", [Listed(), Unset(), Alike(), Itself(), nn.Dense, Listed, Unset])
+@pytest.mark.parametrize("how", ["static", "leaf"])
+def test_special_data_classes_are_parts_of_programs(static, how):
+    f = cl.compile(lambda x, s: x * (2.0 if s is static else 0.0), static=1 if how == "static" else ())
+    for _ in range(3):
+        assert f(cl.tensor([1.0]), static).tolist() == [2.0]
+    assert f.cache_info().misses == 1
+
+
+def test_a_list_in_a_data_class_is_compared():
+    f = cl.compile(lambda x, s: x * len(s.parts), static=1)
+    assert [f(cl.tensor([1.0]), Listed([0] * n)).tolist() for n in (1, 2, 1)] == [[1.0], [2.0], [1.0]]
+
+
+def test_what_a_data_class_calls_equal_is_one_program():
+    f = cl.compile(lambda x, s: x * s.scale, static=1)
+    assert [f(cl.tensor([1.0]), Alike(s)).tolist() for s in (2.0, 3.0)] == [[2.0], [2.0]]

@@ -48,10 +48,26 @@ class NumpyExecutor:
                 ) from error
             if give is not None:
                 give()
-            return [_own(r, (*inputs, *self.hidden)) for r in results]
+            operands = (*inputs, *self.hidden)
+            known = {id(_owner(v)) for v in operands if isinstance(v, np.ndarray)}
+            return [_own(r, operands, known) for r in results]
 
 
-def _own(result: Any, operands: Sequence[Any]) -> Any:
-    """The result in memory that no operand has: what the caller writes there later changes no result."""
-    shared = isinstance(result, np.ndarray) and any(np.may_share_memory(result, v) for v in operands)
+def _own(result: Any, operands: Sequence[Any], known: set[int]) -> Any:
+    """The result in memory that no operand has: what the caller writes there later changes no result.
+
+    Arrays that NumPy made share memory only by way of their owner; of others the addresses tell.
+    """
+    if not isinstance(result, np.ndarray):
+        return result
+    owner = _owner(result)
+    shared = id(owner) in known
+    if not shared and not owner.flags.owndata:
+        shared = any(np.may_share_memory(result, v) for v in operands)
     return result.copy() if shared else result
+
+
+def _owner(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
