@@ -180,6 +180,14 @@ def test_sums_over_the_same_images_go_together_and_each_has_the_bits_that_it_has
         np.testing.assert_allclose(ours, wanted, rtol=0, atol=1e-5 * np.abs(np.asarray(wanted)).max())
 
 
+@pytest.mark.parametrize(("images", "channels", "outputs"), [(0, 3, 4), (2, 0, 4), (2, 0, 0), (2, 3, 0)])
+def test_there_may_be_no_images_and_no_channels(images, channels, outputs):
+    x, w = np.zeros((images, 5, 5, channels)), np.zeros((3, 3, channels, outputs))
+    both = lambda x, w: (cl.conv(x, w), *cl.grad(lambda x, w: cl.sum(cl.conv(x, w) ** 2), argnums=(0, 1))(x, w))
+    for ours, wanted in zip(cl.compile(both)(x, w), both(x, w), strict=True):
+        np.testing.assert_array_equal(np.asarray(ours), np.asarray(wanted))
+
+
 def test_a_padded_image_that_others_see_is_made():
     rng = np.random.default_rng(0)
     x, w = rng.normal(size=(2, 5, 5, 3)), rng.normal(size=(3, 3, 3, 4))

@@ -8,13 +8,13 @@ from clearprop.errors import DataError
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (24, 4, 3)).astype(np.uint8)
-BITS = (PIXELS > 127).astype(np.uint8)
+
 Y = (PIXELS[:, :2].mean((1, 2)) > PIXELS[:, 2:].mean((1, 2))).astype(int)
 FORMS = {
     "bytes": PIXELS, "shares": PIXELS / np.float32(255), "numbers": PIXELS.astype(float),
-    "integers": PIXELS.astype(int), "bits as bytes": BITS, "bits": BITS.astype(int),
+    "integers": PIXELS.astype(int),
 }  # fmt: skip
-SCALES = {"bytes": 1, "shares": 1, "numbers": 255, "integers": 255, "bits as bytes": 1 / 255, "bits": 1}
+SCALES = {"bytes": 1, "shares": 1, "numbers": 255, "integers": 255}
 
 
 @pytest.fixture(scope="module", params=["pictures", "rows"])
@@ -33,16 +33,33 @@ def runs(request, tmp_path_factory):
 @pytest.mark.parametrize("learned", FORMS)
 def test_other_scales_are_refused_and_the_same_numbers_have_one_answer(runs, learned, given):
     run, (_, _, path) = runs[learned][0], runs[given]
-    alike = [name for name in FORMS if ("bit" in name) == ("bit" in given) and SCALES[name] == SCALES[learned]]
-    marked = {"bytes", "bits as bytes"} & {learned, given} or runs[learned][1].ndim > 2
-    if SCALES[learned] != SCALES[given]:
-        if marked and not {learned, given} <= {"numbers", "integers", "bits"}:
-            with pytest.raises(DataError, match="another scale"):
-                run.probabilities(str(path))
-    elif given in alike and ("bit" in learned) == ("bit" in given):
-        np.testing.assert_allclose(
-            run.probabilities(str(path)), run.probabilities(str(runs[learned][2])), rtol=1e-5, atol=1e-6
-        )
+    marked = "bytes" in (learned, given) or runs[learned][1].ndim > 2
+    if SCALES[learned] == SCALES[given]:
+        found, wanted = (run.probabilities(str(p)) for p in (path, runs[learned][2]))
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    elif marked:
+        with pytest.raises(DataError, match="another scale"):
+            run.probabilities(str(path))
+
+
+USUAL = {
+    "a dry day": (RNG.gamma(0.3, 9.0, (30, 24, 1)), np.where(np.arange(24) == 3, 0.2, 0.0)[None, :, None]),
+    "more than ever": (RNG.random((30, 24, 1)), np.linspace(0.9, 1.1, 24)[None, :, None]),
+    "counts": (RNG.integers(0, 2, (30, 24, 1)).astype(float), 2.0 * (np.arange(24) == 3)[None, :, None]),
+    "a dark image": (PIXELS, (PIXELS[:1] > 99).astype(np.uint8)),
+    "a dim image": (PIXELS.astype(float), PIXELS[:1] / 300),
+    "bits as bytes": ((PIXELS > 99).astype(np.uint8), PIXELS[:1]),
+}
+
+
+@pytest.mark.filterwarnings("ignore:numbers far outside")  # a warning is enough
+@pytest.mark.parametrize("name", USUAL)
+def test_rows_that_are_lower_or_higher_than_others_are_predicted(name, tmp_path):
+    x, row = USUAL[name]
+    np.savez(tmp_path / "train.npz", x=x, y=np.arange(len(x)) % 2)
+    np.savez(tmp_path / "row.npz", x=row)
+    run = cl.fit(cl.nn.mlp(hidden=[4]), str(tmp_path / "train.npz"), epochs=1)
+    assert np.isfinite(run.probabilities(str(tmp_path / "row.npz"))).all()
 
 
 def test_a_dark_picture_is_predicted(runs, tmp_path):

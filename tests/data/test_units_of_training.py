@@ -160,3 +160,35 @@ def test_what_training_had_not_met_is_told_in_python(use, eager, recwarn):
     with pytest.warns(cl.errors.DataWarning, match=r"no feature for 'moon' \(60 rows\).*far outside.*v \(60\)") as told:
         USES[use](run, other)
     assert told[0].filename == __file__
+
+
+def test_percents_may_be_asked_without_a_sign_however_they_are_spelled(tmp_path):
+    rows = "".join(f"{k / 7:.2f} %;{i % 7};{k}\n".replace(".", ",") for i, k in enumerate(K))
+    (tmp_path / "learned.csv").write_text("v;x;y\n" + rows)
+    (tmp_path / "asked.csv").write_text("v;x;y\n0,50;1;2\n3,20;1;2\n")
+    run = trained(tmp_path / "learned.csv", target="y", decimal=",")
+    assert run.encode(tmp_path / "asked.csv").x.shape == (2, 2)
+
+
+@pytest.mark.parametrize("other", ["share", "€", "lap"])
+def test_numbers_of_several_units_are_taken_as_they_stand_where_that_is_asked(other, tmp_path):
+    cells = [FORMS["%" if i % 2 else other](k) for i, k in enumerate(K)]
+    (tmp_path / "t.csv").write_text("v\tx\ty\n" + "".join(f"{cell}\t{i % 7}\t{i}\n" for i, cell in enumerate(cells)))
+    run = trained(tmp_path / "t.csv", target="y", kind={"v": "number"})
+    assert run.encode(tmp_path / "t.csv").x.shape == (N, 2)
+    assert np.isfinite(trained(tmp_path / "t.csv", target="v", kind={"v": "number"}).predict(tmp_path / "t.csv")).all()
+
+
+GAPS = {
+    "truth values": polars.Series("v", [None, None], dtype=polars.Boolean),
+    "dates": pandas.to_datetime(pandas.Series([None, None])),
+    "durations": polars.Series("v", [None, None], dtype=polars.Duration),
+}
+
+
+@pytest.mark.parametrize("name", GAPS)
+def test_a_column_with_nothing_but_gaps_has_no_kind(name, tmp_path):
+    run = trained(saved(tmp_path / "t.tsv", "$"), target="y")
+    column = GAPS[name]
+    frame = (polars if isinstance(column, polars.Series) else pandas).DataFrame({"v": column, "x": [1.0, 2.0]})
+    assert np.isfinite(run.predict(frame)).all()

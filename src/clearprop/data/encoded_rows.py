@@ -153,12 +153,9 @@ def _shape_said_by(names: Sequence[str]) -> tuple[int, ...]:
 
 
 _BYTES = 16.0
-"""Pixels that go beyond this are bytes, or finer, and not shares of 1."""
-
-
-def _is_one_byte(number: float) -> bool:
-    """Whether it is what a 1 among bytes is scaled to."""
-    return abs(255 * number - 1) < 1e-6
+"""Whole pixels that go beyond this are bytes, and not shares of 1."""
+_TENTHS = 51
+"""Of 255 parts those that many are a fifth: such numbers are written by hand too, the others come of bytes alone."""
 
 
 def _require_scale(given: Sequence[Column], learned: Sequence[Any], source: str) -> None:
@@ -167,9 +164,9 @@ def _require_scale(given: Sequence[Column], learned: Sequence[Any], source: str)
         return
     high, values = max(column.high for column in learned), np.stack([column.values for column in given])
     most = float(np.nanmax(values, initial=0.0))
-    if _are_too_large(values, most, high):
-        got, remedy = f"numbers up to {most:g}", "x.astype(np.uint8), which is scaled as it is read; x / 255 of floats"
-    elif _are_too_small(values, most, high):
+    if high <= 1 and most > _BYTES and not (values % 1).any():
+        got, remedy = f"whole numbers up to {most:g}", "x.astype(np.uint8), which is scaled as it is read; x / 255"
+    elif high > _BYTES and most <= 1 and _are_scaled_bytes(values):
         got = f"numbers from 0 to {most:g}: uint8 are scaled to 1"
         remedy = "x.astype(np.float32) of uint8; 255 * x of floats"
     else:
@@ -191,13 +188,8 @@ def _are_pixels(given: Sequence[Column], learned: Sequence[Any]) -> bool:
     return shared and all(column.low >= 0 for column in learned) and not any((c.values < 0).any() for c in given)
 
 
-def _are_too_large(values: NDArray[Any], most: float, high: float) -> bool:
-    """Whether these are no shares of 1, where training had such, or a 1 where it had what a byte 1 is scaled to."""
-    above, between = np.count_nonzero(values > 1), np.count_nonzero((values > 0) & (values < 1))
-    return bool(high <= 1 and above > between) or (_is_one_byte(high) and most >= 1)
-
-
-def _are_too_small(values: NDArray[Any], most: float, high: float) -> bool:
-    """The other way round: shares of 1 where training had bytes, or what a byte 1 is scaled to where it had 1."""
-    shares = most <= 1 and bool(((values > 0) & (values < 1)).any())
-    return (high > _BYTES and shares) or (high == 1 and _is_one_byte(most))
+def _are_scaled_bytes(values: NDArray[Any]) -> bool:
+    """Whether numbers of 0 to 1 are 255ths, of which some come of nothing else."""
+    parts = 255 * values
+    whole = np.rint(parts)
+    return bool((np.abs(parts - whole) < 1e-4).all() and (whole % _TENTHS != 0).any())

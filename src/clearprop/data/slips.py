@@ -259,7 +259,7 @@ def require_numbers_as_trained(
 
     Those lay from `low` to `high` and had these `units`: None where it is not known, several were taken as they stand.
     """
-    if not len(column.values):
+    if not len(column.present):
         return
     other = {"time": "dates", "boolean": "truth values"}.get(column.kind)
     if other and (high < FIRST_SECONDS if column.kind == "time" else low < 0 or high > 1):
@@ -293,8 +293,6 @@ def _other_unit(learned: list[str], marks: Collection[str], within_one: bool) ->
     mixed = mixed_units(marks)
     if mixed and (learned or len(here) > 1):
         return " and ".join(mixed)
-    if "%" in learned and "share" in marks and not here:
-        return "shares of 1"
     fits = [*here] == learned if learned else "s" not in here and not (within_one and "%" in here)
     return "" if fits or not here else here[0]
 

@@ -448,8 +448,8 @@ def _add_together(binding: Binding, sums: Sequence[ImageSum]) -> None:
 
 def _turns(sums: Sequence[ImageSum]) -> list[list[KernelCall]]:
     """The calls of all shares, of so many images at a time, for one sum after the other."""
-    shares, images = sums[0].calls, max(1, NEAR_TOGETHER // sum(s.image for s in sums))
-    parts = -(-max(c.row[1] - c.row[0] for c in shares) // images) if len(sums) > 1 else 1
+    shares, images = sums[0].calls, max(1, NEAR_TOGETHER // max(1, sum(s.image for s in sums)))
+    parts = max(1, -(-max(c.row[1] - c.row[0] for c in shares) // images)) if len(sums) > 1 else 1
     return [[s.of_images(share, part, parts) for share in range(len(shares))] for part in range(parts) for s in sums]
 
 

@@ -154,6 +154,15 @@ def units_in(marks: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(money | {"%"} & set(marks) | ({"s"} if {SECONDS, DURATION} & set(marks) else set())))
 
 
+def takes_as_they_stand(marks: Collection[str]) -> bool:
+    """Whether numbers of more than one unit are taken for numbers, as `--kind NAME=number` asks.
+
+    >>> takes_as_they_stand(["EUR", "k"]), takes_as_they_stand(["%", "share"]), takes_as_they_stand(["EUR", "m:ss"])
+    (False, True, True)
+    """
+    return bool(mixed_units(marks)) or len(units_in(marks)) > 1
+
+
 _SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩", "TRY": "₺"}
 
 
@@ -163,10 +172,11 @@ def unit_by_marks(marks: Collection[str]) -> str:
     >>> unit_by_marks(["EUR", "k"]), unit_by_marks(["CHF"]), unit_by_marks(["%"]), unit_by_marks(["m:ss"])
     ('€', 'CHF', '', 's')
     """
+    if takes_as_they_stand(marks):
+        return ""
     if SECONDS in marks or DURATION in marks:
         return "s"
-    found = [mark for mark in marks if re.fullmatch("[A-Z]{3}", mark)]
-    return _SIGNS.get(found[0], found[0]) if len(found) == 1 else ""
+    return next((_SIGNS.get(mark, mark) for mark in marks if re.fullmatch("[A-Z]{3}", mark)), "")
 
 
 def code_of_unit(unit: str) -> tuple[str, ...] | None:
