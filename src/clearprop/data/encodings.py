@@ -30,7 +30,7 @@ from clearprop.data.columns import (
 )
 from clearprop.data.kinds.time_encoding import TimeEncoding, fit_time
 from clearprop.data.kinds.word_encodings import WordEncoding, fit_words
-from clearprop.data.readers.number_marks import code_of_unit, takes_as_they_stand, unit_by_marks, units_in
+from clearprop.data.readers.number_marks import code_of_unit, unit_by_marks, units_of_one_kind
 from clearprop.data.slips import bare_numbers, require_numbers_as_trained
 from clearprop.data.summaries import CHUNK, Numbers, count_far, summarise
 from clearprop.data.target_transforms import TargetTransform, fit_transform, negative_target
@@ -259,7 +259,7 @@ def fit_number(
         indicator=missing > INDICATOR_SHARE * (found.count + missing),
         missing=missing,
         shared=shared,
-        units=None if boolean or shared or takes_as_they_stand(marks) else units_in(marks),
+        units=None if boolean or shared else units_of_one_kind(marks) if marks else (),
     )
 
 

@@ -154,13 +154,14 @@ def units_in(marks: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(money | {"%"} & set(marks) | ({"s"} if {SECONDS, DURATION} & set(marks) else set())))
 
 
-def takes_as_they_stand(marks: Collection[str]) -> bool:
-    """Whether numbers of more than one unit are taken for numbers, as `--kind NAME=number` asks.
+def units_of_one_kind(marks: Collection[str]) -> tuple[str, ...] | None:
+    """`units_in`, of which there is one at most; None where numbers of several are taken as they stand.
 
-    >>> takes_as_they_stand(["EUR", "k"]), takes_as_they_stand(["%", "share"]), takes_as_they_stand(["EUR", "m:ss"])
-    (False, True, True)
+    >>> units_of_one_kind(["EUR", "k"]), units_of_one_kind(["%", "share"]), units_of_one_kind(["EUR", "m:ss"])
+    (('EUR',), None, None)
     """
-    return bool(mixed_units(marks)) or len(units_in(marks)) > 1
+    found = units_in(marks)
+    return None if mixed_units(marks) or len(found) > 1 else found
 
 
 _SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩", "TRY": "₺"}
@@ -172,7 +173,7 @@ def unit_by_marks(marks: Collection[str]) -> str:
     >>> unit_by_marks(["EUR", "k"]), unit_by_marks(["CHF"]), unit_by_marks(["%"]), unit_by_marks(["m:ss"])
     ('€', 'CHF', '', 's')
     """
-    if takes_as_they_stand(marks):
+    if units_of_one_kind(marks) is None:
         return ""
     if SECONDS in marks or DURATION in marks:
         return "s"
