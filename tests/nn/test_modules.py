@@ -236,6 +236,52 @@ def test_arrays_in_two_places_are_refused_wherever_they_stand():
     Towers(first=nn.Sequential("relu"), others={"b": nn.Sequential("relu")})
 
 
+def tied_values(w, x):
+    """w²·x by two fields that hold w."""
+    tied = Tied(w, w)
+    return cl.sum(tied.into * tied.out * x)
+
+
+def tied_layers(w, x):
+    """w²·x by a layer that stands in two places."""
+    layer = Begins(by=w)
+    tied = Towers(first=layer, others={"b": layer})
+    return cl.sum(tied.first.by * tied.others["b"].by * x)
+
+
+SQUARE = {  # of what f(w, x) = w²·x, at w = 2 and x = 3, each is
+    "grad": (lambda f: cl.grad(f)(2.0, 3.0), 12.0),
+    "jvp": (lambda f: cl.jvp(lambda w: f(w, 3.0), (2.0,), (1.0,))[1], 12.0),
+    "vjp": (lambda f: cl.vjp(lambda w: f(w, 3.0), 2.0)[1](1.0)[0], 12.0),
+    "linearize": (lambda f: cl.linearize(lambda w: f(w, 3.0), 2.0)[1](1.0), 12.0),
+    "hessian": (lambda f: cl.hessian(lambda w: f(w, 3.0))(2.0), 6.0),
+    "compile": (lambda f: cl.compile(f)(2.0, 3.0), 12.0),
+    "grad of compile": (lambda f: cl.grad(cl.compile(f))(2.0, 3.0), 12.0),
+    "compile of grad": (lambda f: cl.compile(cl.grad(f))(2.0, 3.0), 12.0),
+    "vmap": (lambda f: cl.sum(cl.vmap(lambda w: f(w, 3.0))(cl.tensor([1.0, 2.0]))), 15.0),
+    "remat": (lambda f: cl.grad(cl.remat(f))(2.0, 3.0), 12.0),
+    "scan": (lambda f: cl.scan(lambda c, w: (c + f(w, 3.0), c), 0.0, cl.tensor([1.0, 2.0]))[0], 15.0),
+    "numbers that are held": (lambda f: cl.grad(lambda x: f(cl.tensor(2.0), x))(3.0), 4.0),
+}
+
+
+@pytest.mark.parametrize("name", SQUARE)
+@pytest.mark.parametrize("f", [tied_values, tied_layers])
+def test_networks_made_of_what_is_differentiated_or_traced_may_hold_it_twice(f, name):
+    result, expected = SQUARE[name]
+    assert float(result(f)) == expected
+    with pytest.raises(ArgumentError, match=r"used twice|two places"):  # as before, once that is over
+        f(cl.tensor(2.0), 3.0)
+
+
+def test_networks_made_of_computed_values_may_hold_them_twice():
+    w = cl.tensor(2.0, requires_grad=True)
+    (tied_values(w * 1.0, 3.0) + tied_layers(w * 1.0, 3.0)).backward()
+    assert float(w.grad) == 24.0
+    with pytest.raises(ArgumentError, match="two places"):  # the leaf itself is what a training would part
+        tied_values(w, 3.0)
+
+
 def test_a_layer_that_is_called_twice_goes_on_from_its_own_state():
     """PyTorch's BatchNorm1d(2) called with the same two batches, momentum 0.1: one after the other."""
 

@@ -27,9 +27,9 @@ from clearprop.errors import (
 from clearprop.nn.fields import CHILD, PARAMETER, STATE, STATIC, kind_of, parameter, state, static
 from clearprop.nn.module_text import module_text
 from clearprop.nn.structure import layout, select
-from clearprop.program.ir import Builder, builder, shape_of
+from clearprop.program.ir import STACK, Builder, builder, shape_of
 from clearprop.program.types import type_of
-from clearprop.program.values import Node, raw
+from clearprop.program.values import RECORDING, Node, raw
 from clearprop.rules.elementwise import astype, stop_gradient
 
 
@@ -274,7 +274,13 @@ def _as_children(owner: str, name: str, value: Any) -> Any:
 
 
 def _require_separate(module: Module) -> None:
-    """Raise ArgumentError for arrays in two places: a tree holds values, and training would part them."""
+    """Raise ArgumentError for arrays in two places: a tree holds values, and training would part them.
+
+    Not within what is traced or differentiated: there a network is built anew from values that others hold, and one
+    that stands in it twice is one.
+    """
+    if STACK.builders or RECORDING.followed:
+        return
     seen: dict[int, str] = {}
     for path, part in _parts_with_arrays(module, ""):
         first = seen.setdefault(id(part), path)
@@ -301,11 +307,21 @@ def _parts_with_arrays(module: Module, above: str) -> Iterator[tuple[str, Any]]:
         found, structure = optree.tree_flatten(value, is_leaf=lambda v: isinstance(v, Module), namespace=NAMESPACE)
         for place, part in zip(structure.accessors(), found, strict=True):
             path = f"{above}{name}{place.codify('')}"
-            if isinstance(part, Node):
+            if isinstance(part, Module):
+                if _holds_arrays(part):
+                    yield path, part
+                    yield from _parts_with_arrays(part, f"{path}.")
+            elif _is_leaf(part):
                 yield path, part
-            elif isinstance(part, Module) and flatten(part)[0]:
-                yield path, part
-                yield from _parts_with_arrays(part, f"{path}.")
+
+
+def _holds_arrays(value: Any) -> bool:
+    return any(not isinstance(leaf, Node) or _is_leaf(leaf) for leaf in flatten(value)[0])
+
+
+def _is_leaf(part: Any) -> bool:
+    """Whether it is a tensor that nothing recorded has computed: what is trained, and not a value made of that."""
+    return isinstance(part, Node) and part.application is None
 
 
 _CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
