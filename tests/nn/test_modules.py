@@ -1,6 +1,9 @@
 """Modules as trees: fields, paths, replacement, state, printing, the user's own."""
 
+import copy
 import dataclasses
+import gc
+import pickle
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import pytest
 import clearprop as cl
 from clearprop import nn
 from clearprop.errors import ArgumentError
+from clearprop.nn import module as modules
 from clearprop.nn.context import is_training
 
 
@@ -280,6 +284,44 @@ def test_networks_made_of_computed_values_may_hold_them_twice():
     assert float(w.grad) == 24.0
     with pytest.raises(ArgumentError, match="two places"):  # the leaf itself is what a training would part
         tied_values(w, 3.0)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), cl.tree_map])
+def test_arrays_in_two_places_are_refused_of_copies(copied):
+    inner = nn.Sequential(nn.Dense(2, 2), "relu")
+    inner = cl.tree_map(lambda a: a * 1.0, inner) if copied is cl.tree_map else copied(inner)
+    with pytest.raises(ArgumentError, match="used twice") as error:
+        nn.Residual(nn.Sequential(inner, "relu"), inner.layers[0])
+    assert error.value.got == "layer.layers[0].layers[0] is shortcut"
+
+
+class Listed(nn.Module):
+    """Layers in a list, which the user can change."""
+
+    layers: list[nn.Module]
+
+
+def test_a_list_that_is_changed_refuses_nothing_that_stands_once():
+    """What was found of it is of layers that are gone, whose places in memory others have."""
+    listed = Listed(layers=[nn.Dense(1, 1, rng=k) for k in range(20)])
+    listed.layers[:] = []
+    others = [nn.Dense(1, 1, rng=k) for k in range(20)]
+    assert len(nn.Sequential(listed, *others).arrays()) == 40
+
+
+def test_a_network_is_searched_once_however_deep_it_is(monkeypatch):
+    seen = []
+    direct = modules._direct_parts
+    monkeypatch.setattr(modules, "_direct_parts", lambda value: seen.append(value) or direct(value))
+    gc.collect()
+    before, model = len(modules._STANDING), nn.Dense(2, 2)
+    for _ in range(100):
+        model = nn.Sequential(model)
+    assert len(seen) == 102  # weight, bias, and one tuple of layers a level
+    assert len(modules._STANDING) == before + 101
+    del model, seen[:]
+    gc.collect()
+    assert len(modules._STANDING) == before
 
 
 def test_a_layer_that_is_called_twice_goes_on_from_its_own_state():

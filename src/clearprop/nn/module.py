@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+import functools
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, ClassVar, dataclass_transform
 
@@ -281,6 +283,54 @@ def _require_separate(module: Module) -> None:
     """
     if STACK.builders or RECORDING.followed:
         return
+    try:
+        _standing(module)
+    except _Twice:
+        _refuse_twice(module)
+
+
+class _Twice(Exception):
+    """Something with arrays seems to stand in two places."""
+
+
+_STANDING: dict[int, tuple[weakref.ref[Module], frozenset[int]]] = {}
+
+
+def _standing(module: Module) -> frozenset[int]:
+    """The ids of a module, of those within it and of its parameters; none, if it holds no arrays.
+
+    They are kept as long as the module is, so that one that is made of others only joins theirs.
+    """
+    key = id(module)
+    if (kept := _STANDING.get(key)) is not None:
+        return kept[1]
+    found, holds = set[int](), False
+    usual = _defaults(module)
+    for name, kind in module.field_kinds.items():
+        value = module.__dict__[name]
+        if kind == STATIC:
+            continue
+        if kind == STATE or value is usual.get(name):
+            holds = holds or _holds_arrays(value)
+            continue
+        for part in _direct_parts(value):
+            own = _ids_of(part)
+            if not found.isdisjoint(own):
+                raise _Twice
+            found |= own
+    ids = frozenset((*found, key)) if found or holds else frozenset()
+    _STANDING[key] = weakref.ref(module, functools.partial(_STANDING.pop, key)), ids  # it is the default of pop, too
+    return ids
+
+
+def _ids_of(part: Any) -> frozenset[int]:
+    if isinstance(part, Module):
+        return _standing(part)
+    return frozenset([id(part)] if _is_leaf(part) else [])
+
+
+def _refuse_twice(module: Module) -> None:
+    """Raise ArgumentError with both places; not where the ids are of what a list in a field held before it changed."""
     seen: dict[int, str] = {}
     for path, part in _parts_with_arrays(module, ""):
         first = seen.setdefault(id(part), path)
@@ -299,7 +349,7 @@ def _require_separate(module: Module) -> None:
 
 def _parts_with_arrays(module: Module, above: str) -> Iterator[tuple[str, Any]]:
     """The modules within a module that hold arrays, and its parameters but for defaults of a class, by their paths."""
-    usual = {f.name: f.default for f in dataclasses.fields(module)}  # type: ignore[arg-type]  # subclasses are dataclasses
+    usual = _defaults(module)
     for name, kind in module.field_kinds.items():
         value = module.__dict__[name]
         if kind not in (CHILD, PARAMETER) or value is usual.get(name):
@@ -313,6 +363,17 @@ def _parts_with_arrays(module: Module, above: str) -> Iterator[tuple[str, Any]]:
                     yield from _parts_with_arrays(part, f"{path}.")
             elif _is_leaf(part):
                 yield path, part
+
+
+def _defaults(module: Module) -> dict[str, Any]:
+    return {f.name: f.default for f in dataclasses.fields(module)}  # type: ignore[arg-type]  # subclasses are dataclasses
+
+
+def _direct_parts(value: Any) -> Sequence[Any]:
+    if isinstance(value, (Module, Node)):
+        return (value,)
+    parts: list[Any] = optree.tree_leaves(value, is_leaf=lambda v: isinstance(v, Module), namespace=NAMESPACE)
+    return parts
 
 
 def _holds_arrays(value: Any) -> bool:
