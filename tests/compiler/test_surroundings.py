@@ -364,3 +364,91 @@ def test_attributes_that_a_function_never_mentions_make_no_other_program(by):
     assert f.cache_info().misses == 1
     held.w = cl.tensor([3.0, 4.0])
     assert float(f(X)) == -2.5
+
+
+# ------------------------------------------------------------------------------ objects that do not like to be read
+class NeverRun(Exception):
+    """Something ran that only the user's own program runs."""
+
+
+def never(*_):
+    raise NeverRun
+
+
+class Later:
+    """Each of these runs when it is read as an attribute."""
+
+    w = cl.tensor([1.0, 2.0])
+    table = functools.cached_property(never)
+    weight = property(never)
+    read = type("Read", (), {"__get__": never})()
+    __len__ = type("Measured", (), {"__get__": never})()
+
+
+class Guarded:
+    w = cl.tensor([1.0, 2.0])
+    __getattr__ = never
+
+
+class Placeless:
+    w = cl.tensor([1.0, 2.0])
+
+
+Placeless.__module__ = None
+
+
+def in_itself(container, put):
+    put(container)
+    return container
+
+
+ODD = {
+    "cached and other properties": Later(),
+    "missing attributes": Guarded(),
+    "a class without a module": Placeless(),
+    "a dictionary of its own": type("Table", (dict,), dict.fromkeys(("items", "__getitem__", "__iter__"), never))(
+        a=1, b=never
+    ),
+    "a list of its own": type("Row", (list,), dict.fromkeys(("__iter__", "__getitem__"), never))([1, never]),
+    "a tuple of its own": type("Pair", (tuple,), dict.fromkeys(("__iter__", "__getitem__"), never))([1, never]),
+    "what makes what is missing": type("Made", (dict,), {"__missing__": never})(a=never),
+    "what stands for nothing now": type("Proxy", (), {"__class__": property(never)})(),
+    "a list with such": [type("Proxy", (), {"__class__": property(never)})()],
+    "no comparison": type("Unequal", (), {"__eq__": never, "__hash__": None})(),
+    "what is called": type("Called", (), {"__call__": len, "__getattr__": never, "function": property(never)})(),
+    "a list in itself": in_itself([], lambda a: a.append(a)),
+    "a dictionary in itself": in_itself({}, lambda a: a.update(a=a)),
+    "a class that does not tell": type("Meta", (type,), {"__module__": property(never)})("Hidden", (), {}),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_compiling_runs_nothing_of_what_it_looks_at(odd):
+    held, w = ODD[odd], cl.tensor([1.0, 2.0])
+
+    def step(x, skip):
+        if not skip:
+            return held.table + held.weight + held.read + held.w + held["mean"]
+        return cl.sum(x * w)
+
+    f = cl.compile(step, static=1, executor="numpy")
+    assert float(f(X, True)) == -1.5
+    w = cl.tensor([3.0, 4.0])
+    assert float(f(X, True)) == -2.5
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_cached_properties_are_captured_once_they_are_there(before):
+    class Cached:
+        @functools.cached_property
+        def table(self):
+            return cl.tensor([1.0, 2.0])
+
+    held = Cached()
+    f = cl.compile(lambda x: x * held.table, executor="numpy")
+    if before:
+        assert held.table.tolist() == [1.0, 2.0]
+    for new in ([1.0, 2.0], [4.0, 5.0], [6.0, 7.0]):
+        if new[0] > 1:
+            held.table = cl.tensor(new)
+        assert np.array_equal(np.asarray(f(X)), X * new)

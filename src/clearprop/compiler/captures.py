@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.trees import flatten, is_array
-from clearprop.compiler.surroundings import GONE, variables_around
+from clearprop.compiler.surroundings import Reader, held_by, variables_around
 from clearprop.program.types import type_of
 from clearprop.program.values import RECORDING, Node, raw
 
@@ -56,14 +56,22 @@ class Captures:
 
 def surrounding_arrays(function: Callable[..., Any]) -> frozenset[int]:
     """Identities of the arrays that the variables around a function hold: what it computes from them is no constant."""
-    leaves = (leaf for read in variables_around(function) for leaf in flatten(read())[0])
-    return frozenset(id(v) for v in map(raw, leaves) if isinstance(v, (np.ndarray, np.generic)))
+    leaves = (leaf for read in variables_around(function) for leaf in _arrays_in(held_by(read)))
+    return frozenset(id(v) for v in leaves if isinstance(v, (np.ndarray, np.generic)))
+
+
+def _arrays_in(value: Any) -> list[Any]:
+    """The leaves of a tree as the program knows them; none of what is no tree: a list in itself."""
+    try:
+        return list(map(raw, flatten(value)[0]))
+    except Exception:  # of the user's object, whatever it raises when it is looked at
+        return []
 
 
 class _Holder:
     """A variable, the object that it held last, and which captured arrays are leaves of that object."""
 
-    def __init__(self, read: Callable[[], Any], value: Any, leaves: dict[int, list[int]]) -> None:
+    def __init__(self, read: Reader, value: Any, leaves: dict[int, list[int]]) -> None:
         self.read, self.value, self.leaves = read, value, leaves
         self.before, self.structure = flatten(value)
         self.changes = isinstance(value, (list, dict, tuple))  # what is in it may be another, and it the same
@@ -74,7 +82,7 @@ class _Holder:
         """Positions and new arrays, if the variable holds another object; None if it is of another kind."""
         try:
             value = self.read()
-        except GONE:  # deleted since: the arrays are still known
+        except Exception:  # deleted since, or not to be read now: the arrays are still known
             return []
         if value is self.value and not self.changes:
             return [] if self._are_as_before(self.before) else None
@@ -93,7 +101,7 @@ class _Holder:
         return all(np.shape(leaves[k]) == shape and leaves[k].dtype == dtype for k, shape, dtype in self.kinds)
 
 
-def _source(read: Callable[[], Any], places: dict[int, list[int]]) -> _Holder | None:
-    value = read()
-    held = {k: places[id(raw(v))] for k, v in enumerate(flatten(value)[0]) if id(raw(v)) in places}
+def _source(read: Reader, places: dict[int, list[int]]) -> _Holder | None:
+    value = held_by(read)
+    held = {k: places[id(v)] for k, v in enumerate(_arrays_in(value)) if id(v) in places}
     return _Holder(read, value, held) if held else None

@@ -17,10 +17,10 @@ from typing import Any, TypeAlias
 from clearprop.autodiff.trees import FIELDS, is_array
 from clearprop.primitives import Primitive
 
-GONE = (NameError, LookupError, ValueError, AttributeError)
-"""What reading a variable raises that is empty or was deleted."""
+_NOTHING = object()
 _DEPTH, _DEPTH_IN_PACKAGES = 16, 4
 _PACKAGES = "site-packages"
+_PLAIN = frozenset((str, bytes, int, float, bool, type(None)))
 _LIBRARIES = ("clearprop.", "numpy.", "scipy.", "builtins.")
 
 Reader: TypeAlias = Callable[[], Any]
@@ -31,12 +31,22 @@ Seen: TypeAlias = dict[tuple[int, Any], Any]
 def variables_around(function: Callable[..., Any]) -> Iterator[Reader]:
     """Readers of the variables that hold something now: each gives what its variable holds when it is called."""
     for read in _of_function(function, 0, {}):
-        try:
-            value = read()
-        except GONE:
-            continue
-        if not isinstance(value, (types.ModuleType, type)):
+        value = held_by(read)
+        if value is not _NOTHING and not isinstance(value, (types.ModuleType, type)):
             yield read
+
+
+def held_by(read: Reader) -> Any:
+    """What a variable holds now; of one that is empty, was deleted or cannot be read, an object without arrays.
+
+    Objects are the user's, and may do anything when they are looked at: what raises is not captured.
+    """
+    try:
+        value = read()
+        isinstance(value, type)  # what stands for something else may not tell its class now
+    except Exception:
+        return _NOTHING
+    return value
 
 
 def _of_function(function: Any, depth: int, seen: Seen) -> Iterator[Reader]:
@@ -83,9 +93,16 @@ def _codes_in(made: Any) -> Iterator[Any]:
     rules = [*made.rules, made.jvp] if isinstance(made, Primitive) else []
     inner = [getattr(rule, "formula", None) for rule in rules]
     if not methods:
-        inner.append(getattr(made, "__wrapped__", getattr(made, "function", None)))
+        wrapped = _attribute_in(made, "__wrapped__")
+        inner.append(_attribute_in(made, "function") if wrapped is None else wrapped)
     for function in inner:
         yield from () if function is None else _codes_behind(function)
+
+
+def _attribute_in(value: Any, name: str) -> Any:
+    """An attribute that stands in an object: nothing of the user's runs for it."""
+    found = inspect.getattr_static(value, name, None)
+    return getattr(value, name, None) if type(found) is types.MemberDescriptorType else found
 
 
 def _methods(value: Any, name: str) -> Iterator[types.MethodType]:
@@ -102,9 +119,8 @@ def _follow(
     """The variable itself, if it is asked for, and what this code can read from what it holds."""
     if whole:
         yield read
-    try:
-        value = read()
-    except GONE:
+    value = held_by(read)
+    if value is _NOTHING:
         return
     if depth > _DEPTH or (id(value), code) in seen or is_array(value) or isinstance(value, str):
         return
@@ -125,13 +141,24 @@ def _keys(value: Any) -> list[Any]:
     kind = type(value)
     if kind in FIELDS:
         return [name for names in FIELDS[kind] for name in names]
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
-    return [key for key, part in items if not is_array(part)]
+    own = _container(value)  # what a class of the user's does instead is not run
+    items = own.items(value) if own is dict else enumerate(own.__iter__(value)) if own is not None else ()
+    return [key for key, part in items if type(part) not in _PLAIN and not is_array(held_by(_holder(part)))]
 
 
 def _part(read: Reader, key: Any) -> Any:
     value = read()
-    return value.__dict__[key] if type(value) in FIELDS else value[key]
+    own = _container(value)
+    if own is None:
+        return value.__dict__[key]
+    if own is dict and not dict.__contains__(value, key):  # a class of the user's would make one
+        raise KeyError(key)
+    return own.__getitem__(value, key)
+
+
+def _container(value: Any) -> Any:
+    """The class of Python's that it is a list, a tuple or a dictionary by."""
+    return next((kind for kind in (dict, list, tuple) if issubclass(type(value), kind)), None)
 
 
 def _attribute(
@@ -141,33 +168,37 @@ def _attribute(
         if name in vars(value):
             yield from _follow(lambda: vars(read())[name], code, depth + 1, seen)
         return
-    declared = inspect.getattr_static(value, name, None)
-    if isinstance(declared, property):
-        if isinstance(declared.fget, types.FunctionType):
-            yield from _of_function(types.MethodType(declared.fget, value), depth + 1, seen)
+    declared = held_by(lambda: inspect.getattr_static(value, name, None))
+    if isinstance(declared, property | functools.cached_property):
+        own = declared.fget if isinstance(declared, property) else declared.func
+        if isinstance(own, types.FunctionType):
+            yield from _of_function(types.MethodType(own, value), depth + 1, seen)
+        if not isinstance(declared, property):  # what it holds is read, and never computed for it
+            yield from _follow(lambda: vars(read())[name], code, depth + 1, seen)
     elif isinstance(declared, classmethod | staticmethod):
-        yield from _of_function(getattr(value, name), depth + 1, seen)
+        kind = value if isinstance(value, type) else type(value)
+        yield from _of_function(declared.__get__(None, kind), depth + 1, seen)
     elif isinstance(declared, types.FunctionType) and not isinstance(value, type):
         for method in _methods(value, name):
             yield from _of_function(method, depth + 1, seen)
-    elif declared is not None:
+    elif declared is not None and declared is not _NOTHING:
         yield from _follow(lambda: getattr(read(), name), code, depth + 1, seen)
 
 
 def _has_attributes(value: Any) -> bool:
     """Whether it is a module, a class or an object of the user's, whose attributes may be assigned."""
     if isinstance(value, types.ModuleType):
-        return _is_users(value.__name__)
+        return _is_users(str(vars(value).get("__name__")))
     if isinstance(value, type):
-        return _is_users(value.__module__)
-    return not f"{type(value).__module__}.".startswith(_LIBRARIES) and not _is_function(value)
+        return _is_users(str(held_by(lambda: value.__module__)))
+    return not f"{held_by(lambda: type(value).__module__)}.".startswith(_LIBRARIES) and not _is_function(value)
 
 
 def _is_users(module: str) -> bool:
     """Whether a module is neither Python's own nor installed: of those the names would lead anywhere."""
     if f"{module}.".startswith(_LIBRARIES) or module.partition(".")[0] in sys.stdlib_module_names:
         return False
-    return _PACKAGES not in (getattr(sys.modules.get(module), "__file__", None) or "")
+    return _PACKAGES not in str(getattr(sys.modules.get(module), "__file__", None))
 
 
 def _is_function(value: Any) -> bool:
