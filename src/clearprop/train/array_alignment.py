@@ -21,6 +21,7 @@ from clearprop.program.ir import Equation, trace
 from clearprop.program.types import Type, type_of
 from clearprop.program.values import raw
 from clearprop.shapes import Scope, same
+from clearprop.train.joint_measures import MeanOfTargets, OfTarget
 from clearprop.train.metrics import Measure, outputs_on_trial
 
 
@@ -167,7 +168,9 @@ def _shape_text(shape: tuple[Any, ...]) -> str:
 
 def require_one_class(loss: Measure, metrics: Sequence[Measure], outputs: NDArray[Any], y: NDArray[Any]) -> None:
     """Raise ArgumentError for metrics that judge one class a row where outputs answer yes or no by themselves."""
-    judging = next((m for m in metrics if m.task == "classes" and m.is_named), None)
+    each = (OfTarget, MeanOfTargets)  # of several columns of labels each is judged by itself
+    named = (m for m in metrics if m.task == "classes" and m.is_named and not isinstance(m.function, each))
+    judging = next(named, None)
     if judging is None or not is_binary(loss.name) or outputs.shape[-1] == 1 or y.shape[1:] != outputs.shape[1:]:
         return
     if not (y.sum(axis=-1) == 1).all():
