@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import clearprop as cl
+from clearprop.compiler import captures, recorded_call, specialisation, surroundings
 from clearprop.errors import DTypeError, TraceError
 
 X = np.array([0.5, -1.0])
@@ -452,3 +453,42 @@ def test_cached_properties_are_captured_once_they_are_there(before):
         if new[0] > 1:
             held.table = cl.tensor(new)
         assert np.array_equal(np.asarray(f(X)), X * new)
+
+
+def test_what_comes_to_be_while_a_function_is_traced_is_seen_later():
+    class Lazy:
+        parts = None
+
+        def __call__(self, x):
+            if self.parts is None:
+                self.parts = {"w": cl.tensor([1.0, 2.0])}
+            return x * self.parts["w"]
+
+    held = Lazy()
+    f = cl.compile(held, executor="numpy")
+    for new in ([1.0, 2.0], [4.0, 5.0], [6.0, 7.0]):
+        if held.parts is not None:
+            held.parts["w"] = cl.tensor(new)
+        assert np.array_equal(np.asarray(f(X)), X * new)
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_what_is_around_a_function_is_looked_for_once_for_a_program(monkeypatch, gradient):
+    w, searches = cl.tensor([1.0, 2.0]), []
+    search = surroundings.variables_around
+    for module in (captures, recorded_call, specialisation):
+        monkeypatch.setattr(module, "variables_around", lambda f: searches.append(f) or search(f))
+    f = cl.compile(lambda x: cl.sum(x * w), executor="numpy")
+    for _ in range(2):
+        cl.grad(f)(X) if gradient else f(X)
+    assert len(searches) == 1
+
+
+@pytest.mark.parametrize("folder", ["site-packages", "dist-packages"])
+def test_installed_modules_are_no_users_modules(folder, monkeypatch):
+    module = types.ModuleType("installed_somewhere")
+    module.__file__ = f"/usr/lib/python3/{folder}/installed_somewhere.py"
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    module.w = cl.tensor([1.0, 2.0])
+    f = lambda x: x * module.w
+    assert not any(read() is module.w for read in surroundings.variables_around(f))

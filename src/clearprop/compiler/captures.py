@@ -20,7 +20,8 @@ from clearprop.program.values import RECORDING, Node, raw
 class Captures:
     """Where the captured arrays of a program come from."""
 
-    def __init__(self, function: Callable[..., Any], captured: Sequence[Any]) -> None:
+    def __init__(self, function: Callable[..., Any], captured: Sequence[Any], around: Sequence[Reader] = ()) -> None:
+        """Look in `around`, where the variables are known; again, if some array came there while it was traced."""
         self.held = list(captured)
         self.values = [raw(c) for c in captured]
         arrays = [v for v in self.values if isinstance(v, np.ndarray)]
@@ -30,7 +31,14 @@ class Captures:
             places: dict[int, list[int]] = {}
             for k, v in enumerate(self.values):
                 places.setdefault(id(v), []).append(k)
-            self.sources = [s for read in variables_around(function) if (s := _source(read, places)) is not None]
+            self.sources = _sources(around, places)
+            if self._came_later():
+                self.sources = _sources(variables_around(function), places)
+
+    def _came_later(self) -> bool:
+        """Whether an array is in none of the variables that were known."""
+        found = {k for source in self.sources for positions in source.leaves.values() for k in positions}
+        return len(found) < len(self.held)
 
     @property
     def tracked(self) -> bool:
@@ -54,9 +62,9 @@ class Captures:
         return changed
 
 
-def surrounding_arrays(function: Callable[..., Any]) -> frozenset[int]:
+def surrounding_arrays(around: Sequence[Reader]) -> frozenset[int]:
     """Identities of the arrays that the variables around a function hold: what it computes from them is no constant."""
-    leaves = (leaf for read in variables_around(function) for leaf in _arrays_in(held_by(read)))
+    leaves = (leaf for read in around for leaf in _arrays_in(held_by(read)))
     return frozenset(id(v) for v in leaves if isinstance(v, (np.ndarray, np.generic)))
 
 
@@ -99,6 +107,10 @@ class _Holder:
     def _are_as_before(self, leaves: Sequence[Any]) -> bool:
         """Whether arrays of NumPy have the shapes and dtypes that they had; tensors never get others."""
         return all(np.shape(leaves[k]) == shape and leaves[k].dtype == dtype for k, shape, dtype in self.kinds)
+
+
+def _sources(around: Sequence[Reader], places: dict[int, list[int]]) -> list[_Holder]:
+    return [s for read in around if (s := _source(read, places)) is not None]
 
 
 def _source(read: Reader, places: dict[int, list[int]]) -> _Holder | None:

@@ -21,6 +21,7 @@ from clearprop.compiler.arguments import Arguments
 from clearprop.compiler.captures import Captures, surrounding_arrays
 from clearprop.compiler.executor_choice import choose_executor
 from clearprop.compiler.lowering import lower
+from clearprop.compiler.surroundings import variables_around
 from clearprop.control.operation import as_list, as_tensors, select_active, types_of
 from clearprop.control.remat_operation import Remat
 from clearprop.control.subprograms import as_outputs, dependents, derive, or_one, put_back, runner, select
@@ -126,9 +127,10 @@ class RecordedFunction:
             return select(self.outputs, self.computed)
 
         types = [type_of(v) for v in select(call.leaves, self.arrays)]
-        program = trace(flat, types, call.names(), differentiated=True, around=surrounding_arrays(function))
+        variables = variables_around(function)
+        program = trace(flat, types, call.names(), differentiated=True, around=surrounding_arrays(variables))
         self.program = replace(program, captured=())
-        self.captures = Captures(function, program.captured)
+        self.captures = Captures(function, program.captured, variables)
 
     def fits(self) -> bool:
         """Whether arrays around the function are of the kind that they were; new ones are taken over."""

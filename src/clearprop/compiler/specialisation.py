@@ -13,6 +13,7 @@ from clearprop.compiler.lowering import lower
 from clearprop.compiler.numba_source import numba_source
 from clearprop.compiler.numpy_source import NumpySource
 from clearprop.compiler.refusals import require_elements
+from clearprop.compiler.surroundings import variables_around
 from clearprop.errors import unknown_name, user_line
 from clearprop.program.ir import Program, Var, trace
 from clearprop.program.types import PYTHON_SCALARS, Type, type_of
@@ -30,12 +31,13 @@ class Specialisation:
         self.arrays = [is_array(v) for v in call.leaves]
         self.all_in = all(self.arrays)
         self.types = [self._type(v) for v in self.inputs(call.leaves)]
-        around = surrounding_arrays(function)
+        variables = variables_around(function)
+        around = surrounding_arrays(variables)
         self._trace(call, around)
         self.all_out = all(self.out_mask)
         self.lowered = lower(self.program, around)
         self.donations = self._match(call.donated())
-        self.captures = Captures(function, self.lowered.captured)
+        self.captures = Captures(function, self.lowered.captured, variables)
         self.executor = choose_executor(self.lowered, self.name, self.captures, self.donations, executor)
 
     def bind(self, leaves: Sequence[Any]) -> Callable[..., Sequence[Any]]:

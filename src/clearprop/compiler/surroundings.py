@@ -19,7 +19,7 @@ from clearprop.primitives import Primitive
 
 _NOTHING = object()
 _DEPTH, _DEPTH_IN_PACKAGES = 16, 4
-_PACKAGES = "site-packages"
+_PACKAGES = ("site-packages", "dist-packages")
 _PLAIN = frozenset((str, bytes, int, float, bool, type(None)))
 _LIBRARIES = ("clearprop.", "numpy.", "scipy.", "builtins.")
 
@@ -28,12 +28,14 @@ Seen: TypeAlias = dict[tuple[int, Any], Any]
 """What was looked at, by whose code, and which variables were given; held, so that nothing else takes its identity."""
 
 
-def variables_around(function: Callable[..., Any]) -> Iterator[Reader]:
+def variables_around(function: Callable[..., Any]) -> list[Reader]:
     """Readers of the variables that hold something now: each gives what its variable holds when it is called."""
+    found = []
     for read in _of_function(function, 0, {}):
         value = held_by(read)
         if value is not _NOTHING and not isinstance(value, (types.ModuleType, type)):
-            yield read
+            found.append(read)
+    return found
 
 
 def held_by(read: Reader) -> Any:
@@ -57,7 +59,7 @@ def _of_function(function: Any, depth: int, seen: Seen) -> Iterator[Reader]:
             yield from _of_function(own.func, depth, seen)
             continue
         plain = getattr(own, "__func__", own)
-        if depth > _DEPTH_IN_PACKAGES and _PACKAGES in plain.__code__.co_filename:
+        if depth > _DEPTH_IN_PACKAGES and _is_in_packages(plain.__code__.co_filename):
             continue
         scope = plain.__globals__
         variables = [(id(cell), "", _cell_reader(cell)) for cell in plain.__closure__ or ()]
@@ -198,7 +200,11 @@ def _is_users(module: str) -> bool:
     """Whether a module is neither Python's own nor installed: of those the names would lead anywhere."""
     if f"{module}.".startswith(_LIBRARIES) or module.partition(".")[0] in sys.stdlib_module_names:
         return False
-    return _PACKAGES not in str(getattr(sys.modules.get(module), "__file__", None))
+    return not _is_in_packages(str(getattr(sys.modules.get(module), "__file__", None)))
+
+
+def _is_in_packages(path: str) -> bool:
+    return any(folder in path for folder in _PACKAGES)
 
 
 def _is_function(value: Any) -> bool:
