@@ -114,7 +114,7 @@ def _convolution(name: str, *sizes: int) -> Workload:
     n, h, inputs, outputs, k, groups = sizes
     kind = f"{inputs} → {outputs}" if groups == 1 else f"{inputs} by themselves"
     title = f"convolution {k}×{k} of {n} images {h}×{h}, channels {kind}: value and both gradients"
-    return Workload(name, title, LAYER, sizes, source="convolution")
+    return Workload(name, title, LAYER, sizes, source="convolution", processes=3)
 
 
 def _net(name: str, title: str, source: str, batch: int, steps: int, loss: str = "cross_entropy") -> Workload:
