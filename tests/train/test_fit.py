@@ -210,3 +210,20 @@ def test_data_frame_with_names_and_gaps():
 def test_an_optimizer_that_needs_the_loss(data):
     run = cl.fit(cl.nn.mlp([4, 5, 2]), data, optimizer=cl.optim.polyak(), epochs=2)
     assert run.history[1]["train"]["loss"] < run.history[0]["train"]["loss"]
+
+
+class Idle(cl.nn.Module):
+    used: cl.nn.Dense
+    idle: cl.nn.Dense
+
+    def forward(self, x):
+        return self.used(x)
+
+
+def test_every_run_tells_what_it_does_not_train(caplog):
+    x, y = np.ones((8, 3), np.float32), np.arange(8) % 2
+    model = Idle(cl.nn.Dense(3, 2, rng=0), cl.nn.Dense(3, 2, rng=1))
+    for _ in range(2):
+        caplog.clear()
+        cl.fit(model, (x, y), epochs=1)
+        assert "idle.weight, idle.bias: not trained" in caplog.text

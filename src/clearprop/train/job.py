@@ -376,7 +376,7 @@ def _extreme_rows(y: NDArray[Any]) -> NDArray[Any]:
     return y[[int(place) // (y.size // len(y)) for place in (np.argmin(y), np.argmax(y))]]
 
 
-_TRIED = Remembered[None](64)
+_TRIED = Remembered[list[str]](64)
 
 
 def _try_step(job: Job, pair: Pair, *weight: NDArray[Any]) -> None:
@@ -387,21 +387,20 @@ def _try_step(job: Job, pair: Pair, *weight: NDArray[Any]) -> None:
     traced = [metric for metric in job.metrics if not metric.outside]
     step = make_step(job.loss, traced, job.optimizer, job.settings.penalty)
 
-    def take() -> None:
+    def take() -> list[str]:
         with np.errstate(all="ignore"):
             step(job.model, job.optimizer.init(job.model), *pair, random.key(0), *weight)
             _require_separate_rows(job.model, pair[0])
-            if loss_task(job.loss.name) is None or not is_ours(type(job.model)):
-                idle = require_dependence(job.loss, job.model, *pair, random.key(0), *weight)
-                if idle:
-                    job.events.emit("warning", message=f"{name_list(idle, 3)}: not trained, of no effect or whole")
+            if loss_task(job.loss.name) is not None and is_ours(type(job.model)):
+                return []
+            return require_dependence(job.loss, job.model, *pair, random.key(0), *weight)
 
     known_as = identity_of((step, job.model))
-    if known_as is None:
-        return take()
     leaves, structure = flatten(job.model)
     kinds = [(a.dtype.str, a.shape) for a in map(raw, [*leaves, *pair, *weight])]
-    return _TRIED.get((known_as, structure, *kinds), take)
+    idle = take() if known_as is None else _TRIED.get((known_as, structure, *kinds), take)
+    if idle:  # told outside of what is tried once, so that every run tells it
+        job.events.emit("warning", message=f"{name_list(idle, 3)}: not trained, of no effect or whole")
 
 
 def _require_separate_rows(model: Any, x: NDArray[Any]) -> None:

@@ -19,7 +19,7 @@ from clearprop.data.parts import MOST_ROWS, Pair, sample_rows
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.frame_kinds import in_kind_of
 from clearprop.data.readers.reading import FormWords, reading_of
-from clearprop.data.streaming.encoded_source import encoded_blocks, with_warning
+from clearprop.data.streaming.encoded_source import encoded_blocks, tell_surprises, with_warning
 from clearprop.data.streaming.sharers import ALONE, Sharers
 from clearprop.data.training_data import Prepared, as_pair, sample_weights, scaled_weights
 from clearprop.errors import ArgumentError, RunError, checked_methods, printable, user_line
@@ -408,14 +408,14 @@ class Run:
         if self.preprocessing is None:
             pair = as_pair((data, y), "the data", self.config.data.columns, self.config.data.labels)
             return adaptation(self.model, pair, self._measures()[0])[0](pair), None
-        (encoded,) = with_warning([self.encode(data, with_target=True)])
+        encoded = tell_surprises(self.encode(data, with_target=True))
         assert encoded.y is not None
         loss = None if self.workings is None else self.workings.loss
         return self._as_trained(encoded, loss) if loss else (encoded.x, encoded.y), encoded.weight
 
     def _encoded_rows(self, data: Any) -> NDArray[Any]:
         if self.preprocessing is not None:
-            return np.concatenate([block.x for block in with_warning(self.encoded(data))])
+            return tell_surprises(self.encode(data)).x
         return adapted_inputs(self.model, in_columns(data, self.config.data.columns, "x"))
 
     def _one_row(self, row: Any) -> NDArray[Any]:

@@ -98,6 +98,12 @@ def with_warning(blocks: Iterable[Encoded]) -> Iterator[Encoded]:
         warn_user("; ".join(surprises), DataWarning)
 
 
+def tell_surprises(encoded: Encoded) -> Encoded:
+    """The rows, of which `with_warning` has told."""
+    (same,) = with_warning([encoded])
+    return same
+
+
 def merge_reports(reports: Iterable[EncodingReport]) -> EncodingReport:
     """What several blocks of one source met, together."""
     known, *others = reports
