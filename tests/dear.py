@@ -186,6 +186,7 @@ EVERY = {
     },
     "interop/test_torch_weights": {"test_weights_go_there_and_back_without_a_changed_bit": 4},
     "lessons/test_lessons": {"test_leaving_early": NONE},
+    "nn/test_alike": {"test_what_is_compiled_has_the_bits_of_each_row_alone": 3},
     "nn/test_peers": {"test_second_order_and_both_modes": 4},
     "optim/test_combinations": {"test_every_optimizer_runs_with_every_schedule_in_every_wrapper": 5},
     "optim/test_copies": {"test_another_process_reads_them": NONE},

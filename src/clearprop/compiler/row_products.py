@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ FEW = 16
 
 MOST, TRIED = 2048, 32
 """The most rows at a time, and so many are tried where their products may be wide."""
+WORTH = 1 << 30
+"""Multiply-adds from which on what is saved by compiling is more than a first compiling of it takes."""
 NEAR, MANY_PRODUCTS = 1 << 23, 16
 """Bytes that a product of the rows at a time reads and gives: more than that leaves the caches.  Where there are many,
 as in the steps of a loop, each takes about as long to be asked for: up to four times as many rows share that."""
@@ -43,38 +45,66 @@ def row_products() -> products_by:
     ...     print((a @ b)[0])
     Tensor([2.0, 2.0])
     """
-    return products_by(_multiply)
+    return products_by(_multiply, _multiply_patches)
 
 
-def by_blocks(compute: Callable[[NDArray[Any]], NDArray[Any]], x: NDArray[Any]) -> list[NDArray[Any]]:
+Compute: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+def by_blocks(compute: Compute, x: NDArray[Any], compiled: Compute | None = None) -> list[NDArray[Any]]:
     """`compute` of all rows of x with their `row_products`, so many at a time that their products stay in a cache.
 
     An image, a sequence or a text may be met by products a hundred times as wide as itself: how wide, the first rows
     tell.  Plain rows of numbers are at most `MOST`.
 
+    compiled  gives the same bits, and takes blocks of one size where there is so much to do that compiling is worth it
+
     >>> import numpy as np
     >>> by_blocks(lambda rows: 2 * rows, np.ones((1, 2)))
     [array([[2., 2.]])]
     """
-    at, step, widest = 0, MOST, _Widest()
-    parts = []
-    if len(x) > TRIED and (x.ndim > 2 or x.dtype.kind != "f" or len(x) > MOST):
-        with products_by(widest):
-            parts.append(compute(x[:TRIED]))
-        at, step = TRIED, widest.rows_at_once(TRIED)
+    compiled = compiled if can_compile() else None
+    plain = compiled is None and x.ndim <= 2 and x.dtype.kind == "f"
+    if len(x) <= (MOST if plain else TRIED):
+        return _blocks(compute, x, MOST)
+    widest = _Widest()
+    with products_by(*widest.both()):
+        first = compute(x[:TRIED])
+    step, rest = widest.rows_at_once(TRIED), x[TRIED:]
+    if compiled is not None and len(rest) >= step and widest.work * (len(rest) // TRIED) > WORTH:
+        return [first, *_blocks_of_one_size(compiled, rest, step)]
+    return [first, *_blocks(compute, rest, step)]
+
+
+def _blocks(compute: Compute, x: NDArray[Any], step: int) -> list[NDArray[Any]]:
     with row_products():
-        return parts + [compute(x[i : i + step]) for i in range(at, len(x) or 1, step)]
+        return [compute(x[i : i + step]) for i in range(0, len(x) or 1, step)]
+
+
+def _blocks_of_one_size(compute: Compute, x: NDArray[Any], step: int) -> list[NDArray[Any]]:
+    """The last one begins where it ends with the rows: what it shares with the one before is computed twice."""
+    with row_products():
+        parts = [compute(x[i : i + step]) for i in range(0, len(x) - step, step)]
+        return [*parts, compute(x[-step:])[step * (len(parts) + 1) - len(x) :]]
 
 
 class _Widest:
-    """`row_products`, of which are noted the number, and of the widest the bytes of its rows and of what they give."""
+    """`row_products`, of which are noted the number, and of the widest the bytes of its rows and of what they give.
+
+    And how many multiply-adds they are.
+    """
 
     def __init__(self) -> None:
-        self.count, self.bytes = 0, 1
+        self.count, self.bytes, self.work = 0, 1, 0
 
-    def __call__(self, a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-        product = _multiply(a, b)
+    def both(self) -> Iterator[Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]]:
+        """What computes products, and those of patches."""
+        return (functools.partial(self._note, multiply) for multiply in (_multiply, _multiply_patches))
+
+    def _note(self, multiply: Any, a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+        product: NDArray[Any] = multiply(a, b)
         self.count, self.bytes = self.count + 1, max(self.bytes, a.nbytes + product.nbytes)
+        self.work += product.size * a.shape[-1]
         return product
 
     def rows_at_once(self, tried: int) -> int:
@@ -95,12 +125,17 @@ def few_rows_by(matrices: Sequence[NDArray[Any]]) -> Callable[[NDArray[Any], NDA
     return _by_tiles().FewRows(matrices) if plain and can_compile() else None
 
 
-def _multiply(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+def _multiply(a: NDArray[Any], b: NDArray[Any], unbroken: bool = False) -> NDArray[Any]:
     """a @ b, of which rows of floats are computed by themselves; sums of integers have one value in any order."""
     dtype = a.dtype if a.dtype == b.dtype else np.result_type(a, b)
     if dtype.kind != "f":
         return np.asarray(np.matmul(a, b))
-    return _rows_of_floats()(_plain(a, dtype), _plain(b, dtype))
+    return _rows_of_floats()(_plain(a, dtype), _plain(b, dtype), unbroken)
+
+
+def _multiply_patches(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """The same, of which each sum is one chain, as it is in compiled convolutions."""
+    return _multiply(a, b, unbroken=True)
 
 
 def _plain(x: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -109,15 +144,15 @@ def _plain(x: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 @functools.cache
-def _rows_of_floats() -> Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]:
+def _rows_of_floats() -> Callable[..., NDArray[Any]]:
     """How rows are multiplied here."""
     if not can_compile():
         return _one_after_the_other
     product_of_rows = _by_tiles().product_of_rows
 
-    def multiply(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    def multiply(a: NDArray[Any], b: NDArray[Any], unbroken: bool = False) -> NDArray[Any]:
         multiply_adds = math.prod(a.shape) * b.shape[-1]
-        product: NDArray[Any] = product_of_rows(a, b, get_threads() if multiply_adds > SMALL else 1)
+        product: NDArray[Any] = product_of_rows(a, b, get_threads() if multiply_adds > SMALL else 1, unbroken)
         return product
 
     return multiply
@@ -130,6 +165,6 @@ def _by_tiles() -> Any:
     return tile_products
 
 
-def _one_after_the_other(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+def _one_after_the_other(a: NDArray[Any], b: NDArray[Any], unbroken: bool = False) -> NDArray[Any]:
     """Each row of a as a matrix of its own, so that BLAS takes the same way for all."""
     return np.asarray(np.matmul(a[..., None, :], b[..., None, :, :])[..., 0, :])

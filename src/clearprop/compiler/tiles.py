@@ -21,6 +21,8 @@ VECTOR_BYTES = 64
 """A vector in kernels; where the processor's are shorter, LLVM takes two or four of them for one."""
 CHAIN = 256
 """Terms after which a new sum begins, which bounds its error by (CHAIN + k/CHAIN)·ε·Σ|terms|; part of the meaning."""
+UNBROKEN = 1 << 40
+"""So many are never met: the sums of a convolution are one chain each."""
 LOWER = 4
 """Rows of the tiles where with as many as registers hold too many rows would be left over."""
 BLOCK = 96
@@ -60,7 +62,7 @@ def panel_columns(dtype: str, vectors: int) -> int:
     return vectors * VECTOR_BYTES // _ITEM[dtype]
 
 
-def tile_product(dtype: str, rows: int, vectors: int, *, plus: bool = False) -> Kernel:
+def tile_product(dtype: str, rows: int, vectors: int, *, plus: bool = False, chain: int = CHAIN) -> Kernel:
     """Rows lo … hi of C = A·B, or with `plus` of C = D + A·B, in tiles; all distances in bytes.
 
     a, down, right   A's first element, from a row to the next, from a column to the next
@@ -79,9 +81,9 @@ def tile_product(dtype: str, rows: int, vectors: int, *, plus: bool = False) -> 
         f"        end = min(hi, top + u64({BLOCK}))\n"
         f"        tall = (end - top) // u64({rows})\n"
         f"        low = end - top - tall * u64({rows})\n"
-        f"        for s in range(max(u64(1), (k + u64({CHAIN - 1})) // u64({CHAIN}))):\n"
-        f"            before = s * u64({CHAIN})\n"
-        f"            terms = min(k - before, u64({CHAIN}))\n"
+        f"        for s in range(max(u64(1), (k + u64({chain - 1})) // u64({chain}))):\n"
+        f"            before = s * u64({chain})\n"
+        f"            terms = min(k - before, u64({chain}))\n"
         "            x0 = a + before * right\n"
         "            for q in range(panels):\n"
         "                y0 = b + q * panel + before * step\n"

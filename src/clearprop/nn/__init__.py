@@ -4,8 +4,9 @@ A model is an immutable tree of arrays: `y = model(x)` is inference, `y, model =
 training pass, and the gradient of a loss has the model's structure.  Layers that not every network has are loaded when
 they are first asked for.
 
-Open to other folders beside the names here: `argument_checks`, `fields` (the kinds of fields), `layers`
-(an array through a network), `losses` and `loss_text`, `module`, `networks`, `structure` (paths of a tree).
+Open to other folders beside the names here: `alike` (images through compiled layers), `argument_checks`, `fields` (the
+kinds of fields), `layers` (an array through a network), `losses` and `loss_text`, `module`, `networks`, `structure`
+(paths of a tree).
 """
 
 import typing as _typing

@@ -26,11 +26,16 @@ MANY = 1 << 10
 _MASKS: dict[Any, Any] = {np.dtype(np.float32): np.dtype(np.int32), np.dtype(np.float64): np.dtype(np.int64)}
 
 
-_PRODUCT: ContextVar[Callable[[Any, Any], Any]] = ContextVar("product", default=np.matmul)
+_Multiply: TypeAlias = Callable[[Any, Any], Any]
+_PRODUCT: ContextVar[_Multiply] = ContextVar("product", default=np.matmul)
+_PATCHES: ContextVar[_Multiply] = ContextVar("product of patches", default=np.matmul)
 
 
 class products_by:
     """Within the block this function of two arrays computes matrix products, and sums are not taken as products.
+
+    multiply    the products
+    of_patches  those of the patches of images with a kernel, where they are computed otherwise
 
     >>> import clearprop as cl
     >>> with products_by(lambda a, b: 0 * (a @ b)):
@@ -38,19 +43,25 @@ class products_by:
     Tensor([[0.0]])
     """
 
-    def __init__(self, multiply: Callable[[Any, Any], Any]) -> None:
-        self._multiply = multiply
+    def __init__(self, multiply: _Multiply, of_patches: _Multiply | None = None) -> None:
+        self._both = multiply, of_patches or multiply
 
     def __enter__(self) -> None:
-        self._token: Token[Callable[[Any, Any], Any]] = _PRODUCT.set(self._multiply)
+        self._tokens: tuple[Token[_Multiply], ...] = _PRODUCT.set(self._both[0]), _PATCHES.set(self._both[1])
 
     def __exit__(self, *exception: object) -> None:
-        _PRODUCT.reset(self._token)
+        _PRODUCT.reset(self._tokens[0])
+        _PATCHES.reset(self._tokens[1])
 
 
 def product(a: NDArray[Any], b: NDArray[Any]) -> Any:
     """The matrix product."""
     return _PRODUCT.get()(a, b)
+
+
+def product_of_patches(a: NDArray[Any], b: NDArray[Any]) -> Any:
+    """The matrix product of what a convolution's outputs meet, in rows, with its weights."""
+    return _PATCHES.get()(a, b)
 
 
 def total(x: NDArray[Any], axis: Sequence[int], keepdims: bool) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop import nn
+from clearprop.compiler import compile
 from clearprop.compiler.row_products import FEW, by_blocks, few_rows_by, row_products
 from clearprop.data.array_checks import require_rows
 from clearprop.data.encodings import ClassTarget, NumberTarget
@@ -18,6 +19,7 @@ from clearprop.data.joint_target import JointTarget, Target
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.target_transforms import TargetTransform
 from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.nn.alike import by_segments
 from clearprop.nn.layers import array_through, few_through
 from clearprop.nn.loss_text import SetLoss, require_pair, takes_weights
 from clearprop.nn.losses import has_log_link, is_binary, loss_task, quantiles_of, several_quantiles_of
@@ -480,9 +482,11 @@ def outputs_of(model: Any, x: Any) -> NDArray[Any]:
     require_rows(x)
     if len(x) <= FEW and (few := few_through(model, x, few_rows_by)) is not None:
         return few
+    compiled = by_segments(model, _COMPILED) if type(x) is np.ndarray else None
     with no_grad(), quiet(), _PRODUCTS:
-        parts = by_blocks(lambda rows: np.asarray(array_through(model, rows)), x)
+        parts = by_blocks(lambda rows: np.asarray(array_through(model, rows)), x, compiled)
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
+_COMPILED = compile(lambda layers, x: layers(x))
 _PRODUCTS = AwaitedWork()

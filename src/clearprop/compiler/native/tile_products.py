@@ -18,6 +18,8 @@ from clearprop.compiler.native.cache import kernel_address, module_text
 from clearprop.compiler.native.instruction_driver import DATA, READS_OBJECTS, run_shares
 from clearprop.compiler.tiles import (
     BLOCK,
+    CHAIN,
+    UNBROKEN,
     VECTOR_BYTES,
     pack_panels,
     panel_columns,
@@ -30,24 +32,28 @@ _Entry = Callable[[bytes], None]
 _NAMES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
 
-def product_of_rows(a: NDArray[Any], b: NDArray[Any], threads: int) -> NDArray[Any]:
-    """A·B as `numpy.matmul` has it, for matrices of float32 or float64 of one dtype; leading axes broadcast."""
+def product_of_rows(a: NDArray[Any], b: NDArray[Any], threads: int, unbroken: bool = False) -> NDArray[Any]:
+    """A·B as `numpy.matmul` has it, for matrices of float32 or float64 of one dtype; leading axes broadcast.
+
+    A sum is one chain of terms if it is `unbroken`, else several for many terms.
+    """
+    chain = UNBROKEN if unbroken and a.shape[-1] > CHAIN else CHAIN  # few terms are one chain in both
     if a.ndim == b.ndim == 2:
         out = np.empty((a.shape[0], b.shape[1]), a.dtype)
-        _multiply(a, b, out, threads)
+        _multiply(a, b, out, threads, chain)
         return out
     lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     out = np.empty((*lead, a.shape[-2], b.shape[-1]), a.dtype)
     if b.ndim == 2 and a.flags.c_contiguous:  # all rows are one matrix's
-        _multiply(a.reshape(-1, a.shape[-1]), b, out.reshape(-1, b.shape[-1]), threads)
+        _multiply(a.reshape(-1, a.shape[-1]), b, out.reshape(-1, b.shape[-1]), threads, chain)
         return out
     a, b = (np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (a, b))
     for at in np.ndindex(*lead):
-        _multiply(a[at], b[at], out[at], threads)
+        _multiply(a[at], b[at], out[at], threads, chain)
     return out
 
 
-def _multiply(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any], threads: int) -> None:
+def _multiply(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any], threads: int, chain: int) -> None:
     """One product; `out` is a matrix in plain order."""
     (m, k), n, item, dtype = a.shape, b.shape[1], a.itemsize, _NAMES[a.dtype]
     vectors = tile_shape()[1]
@@ -60,9 +66,10 @@ def _multiply(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any], threads: int)
         start, step, panel = _address(packed), wide * item, k * wide * item
     rest = (_address(a), *a.strides, start, step, panel, _address(out), n * item, n, k)
     if threads > 1 and (middle := -(-m // (2 * BLOCK)) * BLOCK) < m:
-        _call_side_by_side(tile_product(dtype, *tile_shape()), (0, middle, *rest), (middle, m, *rest))
+        kernel = tile_product(dtype, *tile_shape(), chain=chain)
+        _call_side_by_side(kernel, (0, middle, *rest), (middle, m, *rest))
     else:
-        _call(_product(dtype), 0, m, *rest)
+        _call(_product(dtype, chain), 0, m, *rest)
 
 
 class FewRows:
@@ -101,8 +108,8 @@ def _call_side_by_side(kernel: Kernel, first: Sequence[int], second: Sequence[in
 
 
 @functools.cache
-def _product(dtype: str) -> _Entry:
-    return _entry(tile_product(dtype, *tile_shape()))
+def _product(dtype: str, chain: int = CHAIN) -> _Entry:
+    return _entry(tile_product(dtype, *tile_shape(), chain=chain))
 
 
 @functools.cache

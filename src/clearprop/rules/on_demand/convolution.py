@@ -106,7 +106,9 @@ def _conv(x: Array, w: Array, stride: Steps, dilation: Steps, groups: int, multi
     return y
 
 
-def _conv_input(g: Array, w: Array, size: Shape, stride: Steps, dilation: Steps, groups: int) -> Array:
+def _conv_input(
+    g: Array, w: Array, size: Shape, stride: Steps, dilation: Steps, groups: int, multiply: Any = np.matmul
+) -> Array:
     d = len(stride)
     kernel, columns = w.shape[-d - 2 : -2], np.swapaxes(_columns(w, d, groups), -1, -2)
     out, lead, c = g.shape[-d - 1 : -1], g.shape[: -d - 2], w.shape[-2]
@@ -114,7 +116,7 @@ def _conv_input(g: Array, w: Array, size: Shape, stride: Steps, dilation: Steps,
     for rows in _blocks(g.shape[-d - 2], _count((*lead, *out, *kernel)) * c * groups):
         at: Any = (..., rows, *[slice(None)] * (d + 1))
         part, block = g[at], x[at]
-        found = np.matmul(_by_group(part, d, groups), columns)
+        found = multiply(_by_group(part, d, groups), columns)
         found = found.reshape(*lead, groups, *part.shape[-d - 2 : -1], _count(kernel), c)
         for k, place in enumerate(_taps(kernel, out, stride, dilation)):
             target = block[(..., *place, slice(None))]
@@ -138,7 +140,11 @@ HELPERS.update(conv_values=_conv, conv_input_values=_conv_input, conv_weight_val
 
 def _conv_now(x: Array, w: Array, stride: Steps, dilation: Steps, groups: int) -> Array:
     """As predictions need it: with the products of `eager`."""
-    return _conv(x, w, stride, dilation, groups, eager.product)
+    return _conv(x, w, stride, dilation, groups, eager.product_of_patches)
+
+
+def _conv_input_now(g: Array, w: Array, size: Shape, stride: Steps, dilation: Steps, groups: int) -> Array:
+    return _conv_input(g, w, size, stride, dilation, groups, eager.product)
 
 
 # ------------------------------------------------------------------------------------------------------- shapes
@@ -239,7 +245,7 @@ def conv_(x: Value, w: Value, /, *, stride: Steps, dilation: Steps, groups: int)
 
 @primitive(
     "multilinear", numpy="conv_input_values({dy}, {w}, {size}, {stride}, {dilation}, {groups})", numba="conv_input",
-    tex=r"{dy}\star^{{\top}} {w}", public=False,
+    eager=_conv_input_now, tex=r"{dy}\star^{{\top}} {w}", public=False,
     shape=lambda dy, w, size, stride, dilation, groups: (
         *dy.shape[: -len(stride) - 1], *size, w.shape[-2] * groups
     ),
