@@ -147,3 +147,40 @@ def test_what_another_library_refuses_is_said(error):
     with pytest.raises(DTypeError) as caught:
         cl.asarray(Foreign(error))
     assert str(error) in caught.value.got
+
+
+UNSIGNED = {  # a call and its options, by position or name
+    "sort": (cl.sort, {"axis": 1}),
+    "argsort": (cl.argsort, {"axis": 0}),
+    "sum": (cl.sum, {"axis": (0, 1)}),
+    "softmax": (cl.softmax, {"axis": 1}),
+    "expand_dims": (cl.expand_dims, {"axis": 1}),
+    "stack": (lambda x, axis: cl.stack([x, x], axis=axis), {"axis": 2}),
+    "concat": (lambda x, axis: cl.concat([x, x], axis), {"axis": 1}),
+    "roll": (lambda x, shift, axis: cl.roll(x, shift, axis=axis), {"shift": 1, "axis": 1}),
+    "moveaxis": (cl.moveaxis, {"source": 1, "destination": 0}),
+    "quantile": (lambda x, axis: cl.quantile(x, 0.3, axis=axis), {"axis": 1}),
+    "median": (cl.median, {"axis": 1}),
+    "diff": (cl.diff, {"n": 1, "axis": 1}),
+    "topk": (cl.topk, {"k": 2, "axis": 1}),
+    "unstack": (cl.unstack, {"axis": 1}),
+    "split": (cl.split, {"sections": 3, "axis": 1}),
+    "repeat": (cl.repeat, {"repeats": 2, "axis": 1}),
+    "tensordot": (lambda x, axes: cl.tensordot(x, x.mT, axes=axes), {"axes": 1}),
+    "vmap": (lambda x, axis: cl.vmap(lambda row: row * 2, in_axes=axis)(x), {"axis": 1}),
+    "vmap of several": (lambda x, axis: cl.vmap(lambda a, b: a - b[:, 0], in_axes=(axis, None))(x, x), {"axis": 1}),
+}
+
+
+@pytest.mark.parametrize(("call", "options"), UNSIGNED.values(), ids=UNSIGNED)
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.uint64, lambda n: np.array(n, np.uint8)])
+def test_places_and_counts_are_any_integers_of_numpy(call, options, kind):
+    names = [n for n in options if n in ("source", "destination", "n", "k", "sections", "repeats")]
+    x = cl.tensor(np.random.default_rng(0).normal(size=(2, 3)))
+
+    def result(kind):
+        given = {n: tuple(map(kind, v)) if isinstance(v, tuple) else kind(v) for n, v in options.items()}
+        found = call(x, *(given.pop(n) for n in names), **given)
+        return found if isinstance(found, tuple) else (found,)
+
+    assert all(map(np.array_equal, result(kind), result(int)))

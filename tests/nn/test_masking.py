@@ -80,3 +80,8 @@ def test_the_mean_of_no_step_is_0():
 def test_what_is_no_sequence_is_refused(wrong):
     with pytest.raises(cl.errors.ClearpropError):
         wrong()
+
+
+@pytest.mark.parametrize("mask", [None, np.ones((2, 0), bool)])
+def test_the_mean_of_no_step_at_all_is_0(mask):
+    assert np.array_equal(nn.MeanOverSteps()(cl.zeros((2, 0, 3)), mask=mask), np.zeros((2, 3)))

@@ -61,6 +61,8 @@ def public(function: Callable[..., Any], name: str, home: str = "cl") -> Callabl
     declared = inspect.signature(function).parameters
     parameters = list(declared)
     takes_arrays = [q not in _LISTS for q in parameters]
+    options = frozenset(q for q, p in declared.items() if not str(p.annotation).startswith("Value"))
+    takes_options = [q in options for q in parameters]
     dtype_at = parameters.index("dtype") if "dtype" in parameters else None
     creates = "device" in parameters
     meeting = _operands(declared.values())
@@ -70,7 +72,9 @@ def public(function: Callable[..., Any], name: str, home: str = "cl") -> Callabl
         if creates:
             require_cpu(kwargs.get("device"))
         if not _AS_THEY_ARE.issuperset(map(type, args)):
-            args = tuple(map(_as_operand, args, takes_arrays)) + args[len(takes_arrays) :]
+            args = tuple(map(_as_operand, args, takes_arrays, takes_options)) + args[len(takes_arrays) :]
+        if kwargs and True in map(_is_integer, kwargs.values()):  # `any` is ours here
+            kwargs = {k: int(v) if k in options and _is_integer(v) else v for k, v in kwargs.items()}
         if dtype_at is not None:
             args, kwargs = _with_known_dtype(args, kwargs, dtype_at)
         if several:
@@ -115,8 +119,18 @@ def _of_one_table(args: tuple[Any, ...], meeting: tuple[bool, ...]) -> tuple[Any
     return tuple(asarray(a) if k in met else a for k, a in enumerate(args)) if mixed else args
 
 
-def _as_operand(argument: Any, array: bool) -> Any:
-    """What an argument stands for, as at every door; lists become arrays, in which tensors keep their history."""
+def _is_integer(value: Any) -> bool:
+    """Whether it is an integer of NumPy, as a number or as an array of no axes."""
+    return isinstance(value, _ARRAYS) and value.ndim == 0 and value.dtype.kind in "iu"
+
+
+def _as_operand(argument: Any, array: bool, option: bool = False) -> Any:
+    """What an argument stands for, as at every door; lists become arrays, in which tensors keep their history.
+
+    Integers of NumPy that are places, sizes or counts are Python's: unsigned ones cannot be counted from the end.
+    """
+    if option and _is_integer(argument):
+        return int(argument)
     if type(argument) is not list:
         return admit(argument) if array or is_masked_array(argument) else argument
     if array:

@@ -13,12 +13,12 @@ import numpy as np
 
 from clearprop.autodiff.trees import Structure, as_leaf_value, flatten, is_array, structure_text, unflatten
 from clearprop.errors import ArgumentError, ShapeError, user_line
-from clearprop.program.ir import Program, Var, builder, shape_of, trace
+from clearprop.program.ir import Program, Turn, Var, builder, shape_of, trace
 from clearprop.program.operands import admit
 from clearprop.program.operation import JointOperation, Operation
-from clearprop.program.types import Axes, Params, Tree, Type, Value, type_of
+from clearprop.program.types import INT64, Axes, Params, Tree, Type, Value, type_of
 from clearprop.program.values import Node, raw
-from clearprop.rules.structural import broadcast_to_, permute_dims_, reshape_
+from clearprop.rules.structural import arange_, broadcast_to_, permute_dims_, reshape_
 from clearprop.shapes import Dim, same
 
 
@@ -29,6 +29,25 @@ def over_examples(f: Callable[..., Any], in_axes: int | Sequence[Any] | None = 0
     Tensor([2.0, 2.0])
     """
     return lambda *args: map_over(f, in_axes, args, {})
+
+
+def map_in_turns(
+    f: Callable[..., Any], in_axes: int | Sequence[Any] | None, args: Sequence[Any], kwargs: dict[str, Any]
+) -> Any:
+    """`map_over`, whose f gets the number of its example if something in it asks."""
+    turn = Turn()
+    example = turn.around(f)
+    found = map_over(example, in_axes, args, kwargs)
+    if not turn.asked:
+        return found
+
+    def numbered(index: Any, *given: Any) -> Any:
+        turn.index = index
+        return example(*given)
+
+    per_argument = in_axes if isinstance(in_axes, tuple | list) else [in_axes] * len(args)
+    size = _batch_size(flatten(args)[0], _axes_per_leaf(args, in_axes))
+    return map_over(numbered, [0, *per_argument], (arange_(size=size, dtype=INT64), *args), kwargs)
 
 
 def map_over(
@@ -86,7 +105,8 @@ def _axes_per_leaf(args: Sequence[Any], in_axes: Any) -> list[int | None]:
     for arg, axis in zip(args, per_argument, strict=True):
         flat, structure = flatten(arg)
         if axis is None or _is_axis(axis):
-            out += [axis if is_array(v) else None for v in flat]
+            own = None if axis is None else int(axis)
+            out += [own if is_array(v) else None for v in flat]
         else:
             out += _axes_like(axis, structure)
     if all(a is None for a in out):
@@ -100,6 +120,8 @@ def _axes_per_leaf(args: Sequence[Any], in_axes: Any) -> list[int | None]:
 
 
 def _is_axis(axis: Any) -> bool:
+    if isinstance(axis, np.ndarray):
+        return axis.ndim == 0 and axis.dtype.kind in "iu"
     return isinstance(axis, int | np.integer) and not isinstance(axis, bool)
 
 
@@ -116,7 +138,7 @@ def _axes_like(axes: Axes, structure: Structure) -> list[Any]:
             got=f"in_axes = {axes!r:.80} for an argument {structure_text(structure)}",
             where=user_line(),
         )
-    return found
+    return [None if a is None else int(a) for a in found]
 
 
 def _batch_size(flat: Sequence[Tree], axes: Sequence[int | None]) -> Any:

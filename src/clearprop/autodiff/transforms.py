@@ -14,7 +14,7 @@ from typing import Any, ParamSpec
 import numpy as np
 from numpy.typing import DTypeLike
 
-from clearprop.autodiff.batching import map_over, over_examples
+from clearprop.autodiff.batching import map_in_turns, over_examples
 from clearprop.autodiff.directions import start_cotangents, start_tangents
 from clearprop.autodiff.forward import push
 from clearprop.autodiff.pickling import pickled_by_name
@@ -464,4 +464,4 @@ def vmap(f: Callable[..., Any], in_axes: int | Sequence[Any] | None = 0) -> Call
     >>> cl.vmap(lambda x, w: x @ w, in_axes=(0, None))(cl.tensor([[1.0, 2.0], [3.0, 4.0]]), cl.tensor([1.0, 1.0]))
     Tensor([3.0, 7.0])
     """
-    return Derived("vmap", map_over, f, in_axes)
+    return Derived("vmap", map_in_turns, f, in_axes)

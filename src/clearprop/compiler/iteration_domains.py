@@ -63,7 +63,8 @@ def statement(eq: Equation, found: dict[Var, Access]) -> Statement:
     if p.kind == "elementwise":
         return _map(eq, reads, eq.outputs[0].shape)
     if p.facts.view:
-        return _map(eq, reads, reads[0].shape)  # a copy in the order of the input, which is the output's order
+        # a copy in the order of the input, which is the output's order; a number is repeated
+        return _map(eq, reads, reads[0].shape if isinstance(reads[0], Access) else eq.outputs[0].shape)
     if p.facts.reduction:
         return _reduce(eq, reads[0])
     if p.facts.product:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from clearprop.autodiff.transforms import vmap
+from clearprop.autodiff.batching import over_examples
 from clearprop.autodiff.trees import tree_map
 from clearprop.program.ir import shape_of
 from clearprop.program.types import Tree
@@ -42,4 +42,4 @@ def written_out(f: Callable[..., Any], init: Tree, xs: Tree, length: int, revers
 
 def side_by_side(f: Callable[..., Any], init: Tree, xs: Tree, length: int, reverse: bool) -> tuple[Any, Any]:
     """Steps that carry nothing on, with whole arrays: neither their number nor their order matters."""
-    return init, vmap(lambda x: f(init, x)[1])(xs)
+    return init, over_examples(lambda x: f(init, x)[1])(xs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 from clearprop.autodiff.trees import flatten, structure_text, unflatten
@@ -30,7 +30,7 @@ from clearprop.errors import (
     too_large,
     user_line,
 )
-from clearprop.program.ir import shape_of
+from clearprop.program.ir import Turn, shape_of
 from clearprop.program.types import INT64, Tree, Type, type_of
 from clearprop.program.values import name_variable, raw
 from clearprop.rules.structural import arange_
@@ -74,17 +74,46 @@ def scan(
     """
     require_function(f, "scan")
     reverse, remat = require_flag("scan", "reverse", reverse), require_flag("scan", "remat", remat)
+    for v in flatten(init)[0]:
+        check_leaf("scan", "init", v)
+    elements = [check_leaf("scan", "xs", v) for v in flatten(xs)[0]]
+    count = _length(elements, length)
+    turns = checked_count(unroll, "unroll")
+
+    def loop(f: Callable[..., Any], xs: Tree) -> tuple[Any, Any]:
+        if turns > 1 and count > 1:
+            size = min(int(turns), int(count))
+            return loop_of_loops(_loop, written_out, f, init, xs, int(count), size, reverse)
+        if remat and count > 3:
+            return loop_of_loops(_loop, _loop, f, init, xs, int(count), math.isqrt(int(count)), reverse)
+        return _loop(f, init, xs, count, reverse)
+
+    after, ys = _in_turns(loop, f, xs, count)
+    return after, ys
+
+
+def _in_turns(loop: Callable[[Callable[..., Any], Tree], Any], f: Callable[..., Any], xs: Tree, count: Dim) -> Any:
+    """What a loop gives for a step, which gets the number of its turn if something in it asks."""
+    turn = Turn()
+    step = turn.around(f)
+    found = loop(step, xs)
+    if not turn.asked:
+        return found
+
+    @wraps(f)  # whose parameter names the values
+    def numbered(carry: Any, element: tuple[Any, Any]) -> Any:
+        x, turn.index = element
+        return step(carry, x)
+
+    return loop(numbered, (xs, arange_(size=count, dtype=INT64)))
+
+
+def _loop(f: Callable[..., Any], init: Tree, xs: Tree, count: Dim, reverse: bool) -> tuple[Any, Any]:
+    """One loop of so many steps."""
     carry, carry_structure = flatten(init)
     elements, x_structure = flatten(xs)
     carry = [check_leaf("scan", "init", v) for v in carry]
     elements = [check_leaf("scan", "xs", v) for v in elements]
-    count = _length(elements, length)
-    turns = checked_count(unroll, "unroll")
-    if turns > 1 and count > 1:
-        size = min(int(turns), int(count))
-        return loop_of_loops(scan, written_out, f, init, xs, int(count), size, reverse)
-    if remat and count > 3:
-        return loop_of_loops(scan, scan, f, init, xs, int(count), math.isqrt(int(count)), reverse)
     step = _Step(f, init, xs, carry_structure, x_structure)
     closed, carry = step.close(carry, list(map(element_type, types_of(elements))))
     outputs: Sequence[Any] = ()
@@ -218,7 +247,12 @@ def map_(f: Callable[[Any], Any], xs: Tree, batch_size: int | None = None) -> An
         )
     leaves = [check_leaf("map", "xs", v) for v in flatten(xs)[0]]
     length = int(_length(leaves, None))
-    return loop_of_loops(scan, side_by_side, step, None, xs, length, min(int(size), max(length, 1)), reverse=False)[1]
+    at_once = min(int(size), max(length, 1))
+
+    def loop(f: Callable[..., Any], xs: Tree) -> tuple[Any, Any]:
+        return loop_of_loops(_loop, side_by_side, f, None, xs, length, at_once, reverse=False)
+
+    return _in_turns(loop, step, xs, length)[1]
 
 
 @checked_call

@@ -21,7 +21,8 @@ from clearprop.control.operation import as_tensors, types_of
 from clearprop.control.scan import scan
 from clearprop.control.subprograms import Closed, close, leaf_names
 from clearprop.control.while_operation import run_while
-from clearprop.errors import checked_call, require_function
+from clearprop.errors import ArgumentError, checked_call, require_function, user_line
+from clearprop.program.ir import Turn
 from clearprop.program.types import Tree, Type
 
 
@@ -40,7 +41,7 @@ def while_loop(
     length, whose steps do nothing once the condition has failed, and has both.
 
     Raises as `cl.scan` does; DTypeError if the condition is no truth, GradientError in reverse mode without
-    `max_steps`.
+    `max_steps`, ArgumentError for random layers in the step without it.
 
     >>> import clearprop as cl
     >>> cl.while_loop(lambda c: c < 100, lambda c: c * 3, 1)
@@ -54,9 +55,11 @@ def while_loop(
     leaves, structure = flatten(init)
     leaves = [check_leaf("while_loop", "init", v) for v in leaves]
     found: list[Type] = []
+    turn = Turn()
+    one_step = turn.around(f)
 
     def step(*values: Any) -> list[Any]:
-        after, own = flatten(f(unflatten(structure, values)))
+        after, own = flatten(one_step(unflatten(structure, values)))
         final = not any(t.weak for t in types)
         found[:] = check_carry("while_loop", structure, types, own, after, final=final)
         return strong_outputs(after, types)
@@ -72,6 +75,14 @@ def while_loop(
     if count is not None:
         return _loop_of_at_most(condition, f, unflatten(structure, start), count)
     body: Closed = close(step, types, names)
+    if turn.asked:
+        raise ArgumentError(
+            "while_loop does not count its steps for a random layer",
+            expected="max_steps=, with which each step has random numbers of its own",
+            got="a layer that draws random numbers in the step, which would be the same in all",
+            where=user_line(),
+            try_="max_steps=1000",
+        )
     out = run_while(close(holds, types, leaf_names(condition, (init,))), body, [], [], start)
     return unflatten(structure, as_tensors(out))
 

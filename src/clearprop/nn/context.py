@@ -11,7 +11,7 @@ from clearprop.errors import ArgumentError, checked_call, require_flag, unknown_
 from clearprop.nn.fields import STATE
 from clearprop.nn.initialisers import as_key
 from clearprop.nn.module import CURRENT, Module, Pass
-from clearprop.program.ir import STACK, builder
+from clearprop.program.ir import STACK, Turn, builder
 from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules import random
@@ -79,7 +79,9 @@ def is_training() -> bool:
 
 @checked_call
 def next_key(asker: str = "a random layer") -> Any:
-    """A key of its own for the layer that asks; every call gives another one.
+    """A key of its own for the layer that asks; every call gives another one, and so does every step of a loop.
+
+    A loop is `cl.scan`, `cl.map`, `cl.fori_loop`, `cl.while_loop(max_steps=)`; each example of `cl.vmap` has one, too.
 
     asker  who asks, for the message
 
@@ -100,8 +102,15 @@ def next_key(asker: str = "a random layer") -> Any:
             where=user_line(),
             try_="y, model = cl.nn.apply(model, x, rng=cl.random.key(0))",
         )
-    current.drawn += 1
-    return random.fold_in(current.key, current.drawn - 1)
+    around: Pass | Turn = current
+    key = current.key
+    for turn in STACK.turns[current.turns :]:  # loops within the pass: each of their steps has numbers of its own
+        if turn.place is None:
+            turn.asked, turn.place = True, around.drawn
+            around.drawn += 1
+        key, around = random.fold_in(random.fold_in(key, turn.place), turn.index), turn
+    around.drawn += 1
+    return random.fold_in(key, around.drawn - 1)
 
 
 @checked_call

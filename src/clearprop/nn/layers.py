@@ -84,7 +84,8 @@ class Dense(Module):
 class Dropout(Module):
     """In training, each element is 0 with probability `rate` and else divided by 1 − rate (Srivastava et al. 2014).
 
-    In inference, nothing happens: the expected values agree.  A training pass needs `rng`.
+    In inference, nothing happens: the expected values agree.  A training pass needs `rng`.  Within a loop (`cl.scan`)
+    each step drops elements of its own.
 
     rate  the probability, 0 ≤ rate < 1
 

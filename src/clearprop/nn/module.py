@@ -41,6 +41,7 @@ class Pass:
     def __init__(self, train: bool, key: Any) -> None:
         self.train, self.key = train, key
         self.drawn = 0
+        self.turns = len(STACK.turns)
         self.builder: Builder | None = builder()
         self.remembered: dict[int, dict[str, Any]] = {}
         self._kept: list[Module] = []  # those that remembered: another one must not get the id of one that is gone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
@@ -147,6 +148,11 @@ class Transform(Configured):
                 setattr(cls, name, _for_its_own_state(checked_call(cls.__dict__[name], f"{cls.__name__}.{name}")))
         super().__init_subclass__(**options)
 
+    @functools.cached_property
+    def _arrays(self) -> tuple[str, ...]:
+        """Its numbers that are arrays, or tensors, of no axes."""
+        return tuple(n for n, v in self.settings().items() if isinstance(v, (np.ndarray, Node)))
+
     def init(self, params: Any) -> Any:
         """The state before the first step: a tree of arrays."""
         raise NotImplementedError
@@ -181,7 +187,7 @@ def _for_its_own_state(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(self: Transform, *args: Any, **extra: Any) -> Any:
         try:
-            return method(self, *args, **extra)
+            return method(_beside_parameters(self, args) if self._arrays else self, *args, **extra)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             at = _STATE_AT.get(method.__name__)
             if at is not None and len(args) == at + 2 and not isinstance(error, ClearpropError):
@@ -189,6 +195,20 @@ def _for_its_own_state(method: Callable[..., Any]) -> Callable[..., Any]:
             raise
 
     return call
+
+
+def _beside_parameters(rule: Transform, args: tuple[Any, ...]) -> Transform:
+    """The rule, the arrays among its numbers in the parameters' dtype: float64 beside float32 would give float64."""
+    if len(args) < 3:
+        return rule
+    view = ParameterView(args[2])
+    leaves = [p for p, t in zip(view.leaves, view.trained, strict=True) if t]
+    if len({type_of(raw(p)).dtype for p in leaves}) != 1:
+        return rule
+    new = copy.copy(rule)
+    for name in rule._arrays:
+        object.__setattr__(new, name, scalar_like(getattr(rule, name), leaves[0]))
+    return new
 
 
 def _require_own_state(rule: Transform, state: Any, params: Any) -> None:
@@ -263,6 +283,8 @@ class Composed(Transform):
     def links(self) -> tuple[Transform, ...]:
         """The links, first to last."""
         raise NotImplementedError
+
+    _arrays = ()  # which its links look at
 
     @functools.cached_property
     def _kept_links(self) -> tuple[Transform, ...]:

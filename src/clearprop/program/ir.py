@@ -5,6 +5,7 @@ Tracing runs a Python function once on variables and keeps what it did.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import linecache
 import re
@@ -165,11 +166,41 @@ _ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)(?!\s*lambda\b)")
 class _Stack(threading.local):
     def __init__(self) -> None:
         self.builders: list[Builder] = []
+        self.turns: list[Turn] = []
         self.in_pass = False
 
 
+class Turn:
+    """What a loop or `vmap` is doing while its step is traced: which of the turns it is, for whoever asks.
+
+    Random layers do, so that each step and each example has numbers of its own.  A step in which nobody asks is traced
+    as it is; another once more, with the number of the turn as one more element.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.index: Any = 0
+        self.drawn = 0
+        self.place: int | None = None  # of the loop among what drew numbers around it
+
+    def around(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """The step, in which the turn can be asked for."""
+
+        @functools.wraps(f)
+        def step(*args: Any) -> Any:
+            self.drawn = 0
+            STACK.turns.append(self)
+            try:
+                return f(*args)
+            finally:
+                STACK.turns.remove(self)
+
+        return step
+
+
 STACK = _Stack()
-"""The traces in progress in this thread, innermost last, and whether a pass of `nn.apply` runs, which layers ask."""
+"""The traces in progress in this thread, innermost last, the loops they are steps of, and whether a pass of `nn.apply`
+runs, which layers ask."""
 
 
 def builder() -> Builder | None:

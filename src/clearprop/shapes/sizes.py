@@ -449,6 +449,8 @@ def broadcast(*shapes: Shape) -> Shape:
 
 def normalise_axis(axis: int, ndim: int, name: str = "axis") -> int:
     """The axis counted from the end (negative), checked against the rank."""
+    if type(axis) is not int:
+        axis = operator.index(axis)  # unsigned ones of NumPy have no negative values
     if not -ndim <= axis < ndim:
         raise ShapeError(
             f"{name} {axis} does not exist",
@@ -466,7 +468,7 @@ def normalise_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ..
         return tuple(range(-ndim, 0))
     if type(axis) is tuple and len(axis) == 1 and type(axis[0]) is int and -ndim <= axis[0] < 0:
         return axis
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = tuple(axis) if isinstance(axis, Iterable) else (axis,)
     out = tuple(sorted(normalise_axis(operator.index(a), ndim) for a in axes))
     if len(set(out)) < len(out):
         raise ShapeError("an axis is named twice", expected="distinct axes", got=f"axis = {axis}")
