@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.trees import flatten, is_array
-from clearprop.compiler.surroundings import Reader, held_by, variables_around
+from clearprop.compiler.fixed_values import FixedValues
+from clearprop.compiler.surroundings import Reader, Variable, held_by, variables_around
 from clearprop.program.types import type_of
 from clearprop.program.values import RECORDING, Node, raw
 
@@ -20,7 +21,7 @@ from clearprop.program.values import RECORDING, Node, raw
 class Captures:
     """Where the captured arrays of a program come from."""
 
-    def __init__(self, function: Callable[..., Any], captured: Sequence[Any], around: Sequence[Reader] = ()) -> None:
+    def __init__(self, function: Callable[..., Any], captured: Sequence[Any], around: Sequence[Variable] = ()) -> None:
         """Look in `around`, where the variables are known; again, if some array came there while it was traced."""
         self.held = list(captured)
         self.values = [raw(c) for c in captured]
@@ -33,12 +34,19 @@ class Captures:
                 places.setdefault(id(v), []).append(k)
             self.sources = _sources(around, places)
             if self._came_later():
-                self.sources = _sources(variables_around(function), places)
+                around = variables_around(function)
+                self.sources = _sources(around, places)
+        self.fixed = FixedValues(around, frozenset(map(id, self.values)))
 
     def _came_later(self) -> bool:
         """Whether an array is in none of the variables that were known."""
         found = {k for source in self.sources for positions in source.leaves.values() for k in positions}
         return len(found) < len(self.held)
+
+    @property
+    def are_watched(self) -> bool:
+        """Whether something around the function is looked at again."""
+        return bool(self.fixed.known or self.sources or self.copied)
 
     @property
     def tracked(self) -> bool:
@@ -47,10 +55,12 @@ class Captures:
 
     def freeze(self) -> None:
         """Look no more: nobody changes the captured arrays while the program is in use."""
-        self.sources, self.copied = [], []
+        self.sources, self.copied, self.fixed = [], [], FixedValues(())
 
     def renew(self) -> bool | None:
-        """Look again: True if there are new arrays, None if they are of another kind and the program does not fit."""
+        """Look again: True if there are new arrays, None if something is another and the program does not fit."""
+        if self.fixed.changed():
+            return None
         changed = bool(self.copied)
         for source in self.sources:
             found = source.changed()
@@ -62,9 +72,9 @@ class Captures:
         return changed
 
 
-def surrounding_arrays(around: Sequence[Reader]) -> frozenset[int]:
+def surrounding_arrays(around: Sequence[Variable]) -> frozenset[int]:
     """Identities of the arrays that the variables around a function hold: what it computes from them is no constant."""
-    leaves = (leaf for read in around for leaf in _arrays_in(held_by(read)))
+    leaves = (leaf for variable in around for leaf in _arrays_in(held_by(variable.read)))
     return frozenset(id(v) for v in leaves if isinstance(v, (np.ndarray, np.generic)))
 
 
@@ -109,8 +119,8 @@ class _Holder:
         return all(np.shape(leaves[k]) == shape and leaves[k].dtype == dtype for k, shape, dtype in self.kinds)
 
 
-def _sources(around: Sequence[Reader], places: dict[int, list[int]]) -> list[_Holder]:
-    return [s for read in around if (s := _source(read, places)) is not None]
+def _sources(around: Sequence[Variable], places: dict[int, list[int]]) -> list[_Holder]:
+    return [s for variable in around if (s := _source(variable.read, places)) is not None]
 
 
 def _source(read: Reader, places: dict[int, list[int]]) -> _Holder | None:

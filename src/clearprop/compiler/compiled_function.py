@@ -27,6 +27,7 @@ from clearprop.program.processes import holds, process_lock
 from clearprop.program.values import Node, call_site
 
 if TYPE_CHECKING:
+    from clearprop.compiler.captures import Captures
     from clearprop.compiler.recorded_call import RecordedFunction
 
 _P = ParamSpec("_P")
@@ -58,7 +59,7 @@ class Compiled(Generic[_P, _R]):
         self.kept: dict[Specialisation, Any] = {}  # with their keys; the one that was found last stands last
         self.told: set[str] = set()
         self.entries: dict[Any, _ReadyCall] = {}
-        self.recorded: dict[Any, RecordedFunction] = {}
+        self.recorded: dict[Any, list[RecordedFunction]] = {}
         self.direct: list[tuple[_ReadyCall, DirectCall]] = []
         self.last: Specialisation | None = None
         self.info = CacheInfo()
@@ -121,14 +122,18 @@ class Compiled(Generic[_P, _R]):
 
         if call.fixed:
             call.require_hashable()
-        known = self.recorded.get(call.exact)
-        if known is None or not known.fits():
-            if len(self.recorded) >= ENTRIES:
-                self.recorded.clear()
-            known = self.recorded[call.exact] = RecordedFunction(self.function, self._name, call, self.executor)
-            alike = sum(r.key == call.key for r in self.recorded.values())
-            self._tell_of_sizes(alike, "a gradient flows through the calls, whose programs are for their sizes alone")
-        return known
+        known = self.recorded.setdefault(call.exact, [])
+        for made in known:
+            if made.fits():
+                return made
+        if len(self.recorded) >= ENTRIES:
+            self.recorded = {call.exact: known}
+        new = RecordedFunction(self.function, self._name, call, self.executor)
+        self._tell_of_surroundings([made.captures for made in known])
+        known[:] = [new, *known[: DIRECT - 1]]
+        alike = sum(made[0].key == call.key for made in self.recorded.values())
+        self._tell_of_sizes(alike, "a gradient flows through the calls, whose programs are for their sizes alone")
+        return new
 
     @functools.cached_property
     def _second(self) -> Compiled[_P, _R]:
@@ -168,18 +173,19 @@ class Compiled(Generic[_P, _R]):
 
     def _find(self, call: Arguments) -> Specialisation:
         known = self.specialisations.setdefault(call.key, [])
-        for s in known:
-            env = s.environment(call.leaves)
-            if s.scope.holds(env) and not s.stale():
+        alike = [s for s in known if s.scope.holds(s.environment(call.leaves))]
+        for s in alike:
+            if not s.stale():
                 self.info.hits += 1
                 self._keep(s, call.key)
                 return s
         self.info.misses += 1
         new = Specialisation(self.function, call, self.executor)
+        self._tell_of_surroundings([s.captures for s in alike])
         known.append(new)
         self._keep(new, call.key)
         self._make_room()
-        self._tell_of_sizes(len(known), f"the last one is {new.describe()}")
+        self._tell_of_sizes(len(known) - len(alike), f"the last one is {new.describe()}")
         return new
 
     def _keep(self, s: Specialisation, key: Any) -> None:
@@ -212,6 +218,17 @@ class Compiled(Generic[_P, _R]):
                 f"{self._name} was compiled {times} times for arguments that differ in their sizes alone, and each "
                 f"time costs as much as the first: {reason}. Pad to a few sizes, or compute with x.shape without "
                 "looking at it; cache_info() counts the programs",
+            )
+
+    def _tell_of_surroundings(self, before: Sequence[Captures]) -> None:
+        """Say that one program after another is made for what a variable around the function holds."""
+        changed = before[-1].fixed.changed() if len(before) >= MANY_VALUES else None
+        if changed:
+            self._tell(
+                "surroundings",
+                f"{self._name} was compiled {len(before) + 1} times for arguments of one kind, since what it reads "
+                f"around it was another each time, the last time {changed}: it is part of the program. Pass it as an "
+                "argument, or keep a number in an array (cl.tensor(0.1)), which is an input",
             )
 
     def _tell_of_pass(self) -> None:
@@ -283,6 +300,8 @@ PROGRAMS = 64
 """How many programs of a function are kept."""
 MANY_SIZES = 8
 """With more programs than these that differ in sizes alone, a warning says so."""
+MANY_VALUES = 4
+"""With so many programs that differ in what is around the function alone, a warning says so."""
 ENTRIES = 256
 """How many kinds of call, with their exact sizes, are kept ready."""
 DIRECT = 8
@@ -299,7 +318,7 @@ class _ReadyCall:
     def __init__(self, s: Specialisation, execute: Callable[..., Sequence[Any]], donated: list[bool]) -> None:
         self.specialisation, self.execute = s, execute
         self.donated = [i for i, d in enumerate(donated) if d]
-        self.surrounded = bool(s.captures.held)  # whether it uses arrays of the code around it
+        self.surrounded = s.captures.are_watched or bool(s.captures.held)  # whether it uses what is around it
         self.again: dict[
             tuple[type, ...], int | DirectCall | None
         ] = {}  # by the classes of leaves: runs until there is one
@@ -365,6 +384,10 @@ def compile(
     decorator, with or without arguments.  `executor` is "numba", "numpy", or None: native where possible.
 
     Specialised on structure, dtypes, ranks, which axes are 1, and on sizes that Python code looked at.
+
+    Arrays around `f` are inputs, and numbers, words, functions and classes around it are part of the program: both are
+    looked at again at every call, so that what variables hold now counts.  What `f` assigns, draws or prints it does
+    while it is traced, and not at every call.
 
     A call through which a gradient may flow is one operation, whose derivatives are compiled too: they compute the
     function once more, and keep nothing of it.  Inside a function that is traced it is written out.

@@ -125,3 +125,12 @@ def warn_once(text: str) -> None:
 def warn_user(text: str) -> None:
     """Warn at the user's own line."""
     warn_at_user(text, ExecutorWarning)
+
+
+def warn_of_assignments(name: str, assigned: Sequence[str]) -> None:
+    """Say what numbers and words around it a function assigned while it was traced: its calls do not."""
+    if assigned:
+        warn_user(
+            f"{name} assigns {' and '.join(assigned)} while it is traced, and not when it is called: "
+            "return the new value, or assign it outside of what is compiled"
+        )

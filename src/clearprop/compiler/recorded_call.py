@@ -19,7 +19,8 @@ from clearprop.autodiff.transforms import jvp, vjp
 from clearprop.autodiff.trees import flatten, is_array, unflatten
 from clearprop.compiler.arguments import Arguments
 from clearprop.compiler.captures import Captures, surrounding_arrays
-from clearprop.compiler.executor_choice import choose_executor
+from clearprop.compiler.executor_choice import choose_executor, warn_of_assignments
+from clearprop.compiler.fixed_values import FixedValues
 from clearprop.compiler.lowering import lower
 from clearprop.compiler.surroundings import variables_around
 from clearprop.control.operation import as_list, as_tensors, select_active, types_of
@@ -128,12 +129,14 @@ class RecordedFunction:
 
         types = [type_of(v) for v in select(call.leaves, self.arrays)]
         variables = variables_around(function)
+        before = FixedValues(variables)
         program = trace(flat, types, call.names(), differentiated=True, around=surrounding_arrays(variables))
+        warn_of_assignments(self.name, before.assigned())
         self.program = replace(program, captured=())
         self.captures = Captures(function, program.captured, variables)
 
     def fits(self) -> bool:
-        """Whether arrays around the function are of the kind that they were; new ones are taken over."""
+        """Whether what is around the function is of the kind that it was; new arrays are taken over."""
         return self.captures.renew() is not None
 
     def __call__(self, call: Arguments) -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 from clearprop.autodiff.trees import flatten, is_array, unflatten
 from clearprop.compiler.arguments import Arguments, function_name
 from clearprop.compiler.captures import Captures, surrounding_arrays
-from clearprop.compiler.executor_choice import choose_executor
+from clearprop.compiler.executor_choice import choose_executor, warn_of_assignments
+from clearprop.compiler.fixed_values import FixedValues
 from clearprop.compiler.lowering import lower
 from clearprop.compiler.numba_source import numba_source
 from clearprop.compiler.numpy_source import NumpySource
@@ -32,8 +33,9 @@ class Specialisation:
         self.all_in = all(self.arrays)
         self.types = [self._type(v) for v in self.inputs(call.leaves)]
         variables = variables_around(function)
-        around = surrounding_arrays(variables)
+        around, before = surrounding_arrays(variables), FixedValues(variables)
         self._trace(call, around)
+        warn_of_assignments(self.name, before.assigned())
         self.all_out = all(self.out_mask)
         self.lowered = lower(self.program, around)
         self.donations = self._match(call.donated())
@@ -49,8 +51,8 @@ class Specialisation:
         return self.executor.bind(self.inputs(leaves))
 
     def stale(self) -> bool:
-        """Whether arrays around the function are of another kind now; new ones of the same kind are taken over."""
-        if not self.captures.sources and not self.captures.copied:
+        """Whether what is around the function is of another kind now; new arrays of the same kind are taken over."""
+        if not self.captures.are_watched:
             return False
         renewed = self.captures.renew()
         if renewed:

@@ -7,12 +7,13 @@ lists and dictionaries.  Only names that the code mentions are followed, as name
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import sys
 import types
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from clearprop.autodiff.trees import FIELDS, is_array
 from clearprop.primitives import Primitive
@@ -20,26 +21,37 @@ from clearprop.primitives import Primitive
 _NOTHING = object()
 _DEPTH, _DEPTH_IN_PACKAGES = 16, 4
 _PACKAGES = ("site-packages", "dist-packages")
-_PLAIN = frozenset((str, bytes, int, float, bool, type(None)))
+PLAIN = frozenset((str, bytes, int, float, complex, bool, type(None)))
+"""Classes whose objects hold no arrays, and never change."""
 _LIBRARIES = ("clearprop.", "numpy.", "scipy.", "builtins.")
 
 Reader: TypeAlias = Callable[[], Any]
+
+
+class Variable(NamedTuple):
+    """A place around a function, whether its code loads it or merely mentions a word like its name, and the name."""
+
+    read: Reader
+    is_loaded: bool
+    name: str
+
+
 Seen: TypeAlias = dict[tuple[int, Any], Any]
 """What was looked at, by whose code, and which variables were given; held, so that nothing else takes its identity."""
 
 
-def variables_around(function: Callable[..., Any]) -> list[Reader]:
-    """Readers of the variables that hold something now: each gives what its variable holds when it is called."""
+def variables_around(function: Callable[..., Any]) -> list[Variable]:
+    """The variables that hold something now; not modules, whose own variables are among them."""
     found = []
-    for read in _of_function(function, 0, {}):
-        value = held_by(read)
-        if value is not _NOTHING and not isinstance(value, (types.ModuleType, type)):
-            found.append(read)
+    for variable in _of_function(function, 0, {}):
+        value = held_by(variable.read)
+        if value is not _NOTHING and not isinstance(value, types.ModuleType):
+            found.append(variable)
     return found
 
 
 def held_by(read: Reader) -> Any:
-    """What a variable holds now; of one that is empty, was deleted or cannot be read, an object without arrays.
+    """What a variable holds now; of one that is empty, was deleted or cannot be read, an object that is nothing else.
 
     Objects are the user's, and may do anything when they are looked at: what raises is not captured.
     """
@@ -51,23 +63,27 @@ def held_by(read: Reader) -> Any:
     return value
 
 
-def _of_function(function: Any, depth: int, seen: Seen) -> Iterator[Reader]:
+def _of_function(function: Any, depth: int, seen: Seen) -> Iterator[Variable]:
     for own in _codes_behind(function):
         if isinstance(own, functools.partial):
             for value in (*own.args, *own.keywords.values()):
-                yield from _follow(_holder(value), None, depth + 1, seen)
+                yield from _follow(_as_argument(value), None, depth + 1, seen)
             yield from _of_function(own.func, depth, seen)
             continue
         plain = getattr(own, "__func__", own)
         if depth > _DEPTH_IN_PACKAGES and _is_in_packages(plain.__code__.co_filename):
             continue
-        scope = plain.__globals__
-        variables = [(id(cell), "", _cell_reader(cell)) for cell in plain.__closure__ or ()]
-        variables += [(id(scope), name, _global_reader(scope, name)) for name in _names(plain.__code__)]
-        variables += [(id(own.__self__), "", _holder(own.__self__))] if plain is not own else []
-        for holder, name, read in variables:
-            new = seen.setdefault((holder, name), read) is read  # one variable is given once, whoever reads it
-            yield from _follow(read, plain.__code__, depth + 1, seen, whole=new)
+        code, scope = plain.__code__, plain.__globals__
+        cells = zip(code.co_freevars, plain.__closure__ or (), strict=True)
+        variables = [(id(cell), "", Variable(_cell_reader(cell), True, name)) for name, cell in cells]
+        loaded = _names_by(code, _GLOBALS)
+        globals_ = ((name, _global_reader(scope, name)) for name in _names(code))
+        variables += [(id(scope), name, Variable(read, name in loaded, name)) for name, read in globals_]
+        variables += [(id(own.__self__), "", _as_argument(own.__self__))] if plain is not own else []
+        for holder, name, variable in variables:
+            key = (holder, (name, variable.is_loaded))
+            new = seen.setdefault(key, variable) is variable  # one variable is given once, whoever reads it
+            yield from _follow(variable, code, depth + 1, seen, whole=new)
 
 
 def _codes_behind(function: Any) -> Iterator[Any]:
@@ -116,12 +132,12 @@ def _methods(value: Any, name: str) -> Iterator[types.MethodType]:
 
 
 def _follow(
-    read: Reader, code: types.CodeType | None, depth: int, seen: Seen, *, whole: bool = True
-) -> Iterator[Reader]:
+    variable: Variable, code: types.CodeType | None, depth: int, seen: Seen, *, whole: bool = True
+) -> Iterator[Variable]:
     """The variable itself, if it is asked for, and what this code can read from what it holds."""
     if whole:
-        yield read
-    value = held_by(read)
+        yield variable
+    value = held_by(variable.read)
     if value is _NOTHING:
         return
     if depth > _DEPTH or (id(value), code) in seen or is_array(value) or isinstance(value, str):
@@ -129,11 +145,12 @@ def _follow(
     seen[id(value), code] = value
     names = [*_names(code), *_operators(value)] if code is not None and _has_attributes(value) else []
     for name in names:
-        yield from _attribute(read, value, name, code, depth, seen)
+        yield from _attribute(variable, value, name, code, depth, seen)
     if isinstance(value, (types.ModuleType, type)):
         return
     for key in _keys(value):  # arrays in them are leaves of the whole: code, and objects of the user's, are not
-        yield from _follow(functools.partial(_part, read, key), code, depth + 1, seen, whole=False)
+        part = Variable(functools.partial(_part, variable.read, key), True, f"{variable.name}[{key!r}]")
+        yield from _follow(part, code, depth + 1, seen, whole=False)
     if callable(value):
         yield from _of_function(value, depth, seen)
 
@@ -143,14 +160,14 @@ def _keys(value: Any) -> list[Any]:
     kind = type(value)
     if kind in FIELDS:
         return [name for names in FIELDS[kind] for name in names]
-    own = _container(value)  # what a class of the user's does instead is not run
+    own = container_of(value)  # what a class of the user's does instead is not run
     items = own.items(value) if own is dict else enumerate(own.__iter__(value)) if own is not None else ()
-    return [key for key, part in items if type(part) not in _PLAIN and not is_array(held_by(_holder(part)))]
+    return [key for key, part in items if type(part) not in PLAIN and not is_array(held_by(_as_argument(part).read))]
 
 
 def _part(read: Reader, key: Any) -> Any:
     value = read()
-    own = _container(value)
+    own = container_of(value)
     if own is None:
         return value.__dict__[key]
     if own is dict and not dict.__contains__(value, key):  # a class of the user's would make one
@@ -158,33 +175,43 @@ def _part(read: Reader, key: Any) -> Any:
     return own.__getitem__(value, key)
 
 
-def _container(value: Any) -> Any:
+def container_of(value: Any) -> Any:
     """The class of Python's that it is a list, a tuple or a dictionary by."""
     return next((kind for kind in (dict, list, tuple) if issubclass(type(value), kind)), None)
 
 
 def _attribute(
-    read: Reader, value: Any, name: str, code: types.CodeType | None, depth: int, seen: Seen
-) -> Iterator[Reader]:
+    holder: Variable, value: Any, name: str, code: types.CodeType | None, depth: int, seen: Seen
+) -> Iterator[Variable]:
+    read = holder.read
+
+    def variable(reader: Reader) -> Variable:
+        loaded = code is not None and (name in _names_by(code, _ATTRIBUTES) or name in _texts(code))
+        return Variable(reader, loaded, f"{holder.name}.{name}")
+
     if isinstance(value, types.ModuleType):
         if name in vars(value):
-            yield from _follow(lambda: vars(read())[name], code, depth + 1, seen)
+            yield from _follow(variable(lambda: vars(read())[name]), code, depth + 1, seen)
         return
-    declared = held_by(lambda: inspect.getattr_static(value, name, None))
-    if isinstance(declared, property | functools.cached_property):
+    declared = held_by(lambda: inspect.getattr_static(value, name, _NOTHING))
+    own = held_by(lambda: vars(value).get(name, _NOTHING))
+    if own is not _NOTHING and own is declared and not isinstance(value, type):  # no method, but what was assigned
+        yield from _follow(variable(lambda: getattr(read(), name)), code, depth + 1, seen)
+    elif isinstance(declared, property | functools.cached_property):
         own = declared.fget if isinstance(declared, property) else declared.func
         if isinstance(own, types.FunctionType):
             yield from _of_function(types.MethodType(own, value), depth + 1, seen)
         if not isinstance(declared, property):  # what it holds is read, and never computed for it
-            yield from _follow(lambda: vars(read())[name], code, depth + 1, seen)
+            yield from _follow(variable(lambda: vars(read())[name]), code, depth + 1, seen)
     elif isinstance(declared, classmethod | staticmethod):
         kind = value if isinstance(value, type) else type(value)
         yield from _of_function(declared.__get__(None, kind), depth + 1, seen)
     elif isinstance(declared, types.FunctionType) and not isinstance(value, type):
+        yield variable(lambda: inspect.getattr_static(type(read()), name))
         for method in _methods(value, name):
             yield from _of_function(method, depth + 1, seen)
-    elif declared is not None and declared is not _NOTHING:
-        yield from _follow(lambda: getattr(read(), name), code, depth + 1, seen)
+    elif declared is not _NOTHING:
+        yield from _follow(variable(lambda: getattr(read(), name)), code, depth + 1, seen)
 
 
 def _has_attributes(value: Any) -> bool:
@@ -226,17 +253,38 @@ def _operators(value: Any) -> list[str]:
 
 def _names(code: types.CodeType) -> list[str]:
     """Names of globals and attributes that code and the functions inside it mention, and texts that may be names."""
-    names = list(code.co_names)
+    names = [name for each in _codes(code) for name in each.co_names]
+    return list(dict.fromkeys([*names, *_texts(code)]))
+
+
+def _texts(code: types.CodeType) -> list[str]:
+    """Texts in code and the functions inside it that may be names: of `getattr(x, "w")`."""
+    constants = [constant for each in _codes(code) for constant in each.co_consts]
+    return [text for text in constants if isinstance(text, str) and text.isidentifier()]
+
+
+_GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME")
+_ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM")
+
+
+@functools.lru_cache(maxsize=4096)
+def _names_by(code: types.CodeType, instructions: tuple[str, ...]) -> frozenset[str]:
+    """The names that code and the functions inside it load by these instructions: `x.step` loads no global `step`."""
+    found = (i for each in _codes(code) for i in dis.get_instructions(each))
+    return frozenset(str(i.argval) for i in found if i.opname in instructions)
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """Code and that of the functions inside it."""
+    yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            names += _names(constant)
-        elif isinstance(constant, str) and constant.isidentifier():
-            names.append(constant)
-    return list(dict.fromkeys(names))
+            yield from _codes(constant)
 
 
-def _holder(value: Any) -> Reader:
-    return lambda: value
+def _as_argument(value: Any) -> Variable:
+    """What stands nowhere but in a method or a partial: its own object, an argument."""
+    return Variable(lambda: value, False, "self")
 
 
 def _cell_reader(cell: Any) -> Reader:
