@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 import clearprop as cl
 from benchmarks import loops
@@ -43,6 +42,8 @@ def build(form: str, row: w.Workload, prepared: Any) -> Runner:
     if row.kind == w.PAIR_CALL:
         return PairCall(row)
     if row.kind in (w.TO_LOSS, w.PREDICT):
+        from sklearn.exceptions import ConvergenceWarning  # 130 MiB with what it imports, which no other row needs
+
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is told to stop after so many epochs
         return (ToLoss if row.kind == w.TO_LOSS else Predictions)(row, cl.sklearn.MLPClassifier)
     if row.kind == w.SCAN:
