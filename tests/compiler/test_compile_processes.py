@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from clearprop.compiler.native import blas, cache, compile_process
+from clearprop.compiler.native.cache import module_text
 from clearprop.compiler.native.compile_process import NAME, CompileProcesses
+from clearprop.compiler.native.library_kernels import product
+from clearprop.compiler.native.loader import register_private_blas
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process compiles by itself")
 
@@ -155,6 +158,14 @@ def test_expected_kernels_are_compiled_elsewhere(tmp_path, expecting):
     assert (cache.stats.compiled, cache.stats.cache_hits) == (0, len(expecting)) and kept(tmp_path) == len(expecting)
     cache.expect_kernels(expecting[0])
     assert not cache._expecting, "what is kept is not waited for"
+
+
+def test_what_calls_the_private_library_is_compiled_elsewhere(tmp_path, expecting):
+    """The others know its names, though it was not loaded when they began."""
+    register_private_blas()
+    texts = [*expecting, *(module_text(product(dtype, private=True)) for dtype in ("f32", "f64"))]
+    cache.prepare(texts)
+    assert (cache.stats.compiled, cache.stats.cache_hits) == (0, len(texts)) and kept(tmp_path) == len(texts)
 
 
 def test_without_the_others_this_process_compiles(tmp_path, expecting, monkeypatch):

@@ -89,11 +89,11 @@ def test_many_images_are_judged_compiled(monkeypatch):
     """In blocks of one size, of which the last begins before the one before it ends."""
     model, shape = network("a network", np.float32)
     x, sizes = images(shape, 500, np.float32), []
-    monkeypatch.setattr(metrics, "_COMPILED", lambda layers, rows: sizes.append(len(rows)) or compiled(layers, rows))
+    monkeypatch.setattr(metrics, "_COMPILED", lambda layers, x: sizes.append(len(x)) or compiled(layers, x=x))
     plain = metrics.outputs_of(model, x)
     assert not sizes  # not worth compiling
-    monkeypatch.setattr(sys.modules["clearprop.compiler.row_products"], "WORTH", 0)
-    monkeypatch.setattr(sys.modules["clearprop.compiler.row_products"], "NEAR", 1)
+    for bound, value in (("WORTH", 0), ("LEAST", 0), ("NEAR", 1)):
+        monkeypatch.setattr(sys.modules["clearprop.compiler.row_products"], bound, value)
     for rows in (500, 499, 77, 64, 63):
         sizes.clear()
         assert np.array_equal(metrics.outputs_of(model, x[:rows]), plain[:rows], equal_nan=True), rows

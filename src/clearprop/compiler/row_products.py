@@ -26,8 +26,9 @@ FEW = 16
 
 MOST, TRIED = 2048, 32
 """The most rows at a time, and so many are tried where their products may be wide."""
-WORTH = 1 << 30
-"""Multiply-adds from which on what is saved by compiling is more than a first compiling of it takes."""
+WORTH, LEAST = 1 << 32, 1 << 28
+"""Multiply-adds of all rows that a process judges, by which compiling is worth it: a first one takes as long as they.
+And those of a table of which nothing is to be gained."""
 NEAR, MANY_PRODUCTS = 1 << 23, 16
 """Bytes that a product of the rows at a time reads and gives: more than that leaves the caches.  Where there are many,
 as in the steps of a loop, each takes about as long to be asked for: up to four times as many rows share that."""
@@ -71,9 +72,18 @@ def by_blocks(compute: Compute, x: NDArray[Any], compiled: Compute | None = None
     with products_by(*widest.both()):
         first = compute(x[:TRIED])
     step, rest = widest.rows_at_once(TRIED), x[TRIED:]
-    if compiled is not None and len(rest) >= step and widest.work * (len(rest) // TRIED) > WORTH:
+    if compiled is not None and len(rest) >= step and _is_worth_compiling(widest.work * len(rest) // TRIED):
         return [first, *_blocks_of_one_size(compiled, rest, step)]
     return [first, *_blocks(compute, rest, step)]
+
+
+_judged = [0]
+
+
+def _is_worth_compiling(work: int) -> bool:
+    """Whether it is for so many multiply-adds, which may be those of one epoch among many."""
+    _judged[0] += work
+    return work > LEAST and _judged[0] > WORTH
 
 
 def _blocks(compute: Compute, x: NDArray[Any], step: int) -> list[NDArray[Any]]:

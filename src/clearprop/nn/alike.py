@@ -18,8 +18,8 @@ _ACTIVATIONS = ("leaky_relu", "linear", "relu", "relu6")
 _CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv3d")
 
 
-def by_segments(model: Any, compiled: Callable[[Any, Any], Any]) -> Callable[[Any], Any] | None:
-    """`array_through(model, rows)`, in which `compiled(layers, rows)` computes convolutions and what is around them.
+def by_segments(model: Any, compiled: Callable[..., Any]) -> Callable[[Any], Any] | None:
+    """`array_through(model, rows)`, in which `compiled(layers, x=rows)` computes convolutions and what is around them.
 
     Its bits are the same: a sum of a convolution is one chain of fused multiply-adds here and there, from the first tap
     and channel to the last, a bias is added behind it, and the rest moves and chooses numbers.  Layers of which that
@@ -39,7 +39,8 @@ def by_segments(model: Any, compiled: Callable[[Any, Any], Any]) -> Callable[[An
 
     def through(x: Any) -> Any:
         for segment, convolves in segments:
-            x = raw(compiled(segment, x)) if convolves else array_through(segment, x)
+            # by its name, so that no function is made for calls of a kind, which takes long where it is new
+            x = raw(compiled(segment, x=x)) if convolves else array_through(segment, x)
         return x
 
     return through

@@ -175,6 +175,7 @@ def _compile_processes(folder: Path, many: int) -> CompileProcesses:
     def begin() -> None:
         gc.disable()
         _load_numba()
+        loader.promise_private_blas()  # LLVM ends a process that compiles a call of a name that it does not know
         with contextlib.suppress(OSError):
             _bound_folder(folder)  # once for all of them
 

@@ -34,6 +34,12 @@ def register_private_blas() -> None:
         llvm.add_symbol(symbol, blas.gemm_address(dtype, blas.private_library()))
 
 
+def promise_private_blas() -> None:
+    """Let LLVM find these names in a process that compiles kernels and runs none, so that it needs no such library."""
+    for dtype, symbol in (("float32", "clearprop_private_sgemm"), ("float64", "clearprop_private_dgemm")):
+        llvm.add_symbol(symbol, blas.gemm_address(dtype))
+
+
 @functools.cache
 def processor() -> str:
     """The processor that object code is made for, with its features: this one, unless Numba is told of another."""
