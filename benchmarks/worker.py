@@ -37,10 +37,12 @@ class Worker:
         began, cpu = time.perf_counter(), time.process_time()
         self.runner = family.build(self.contender.form, self.workload, prepared)
         self.runner.first()
+        first, cpu = time.perf_counter() - began, time.process_time() - cpu
+        self.runner.settle()
         return {
             "import": imported - start,
-            "first": time.perf_counter() - began,
-            "cpu": time.process_time() - cpu,
+            "first": first,
+            "cpu": cpu,
             "check": self.runner.check,
             "blas": getattr(family, "ENGINE", None) or blas(),
             "version": family.VERSION,

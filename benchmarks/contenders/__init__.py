@@ -112,6 +112,9 @@ class Runner:
         """The first call, from the Python function to its result."""
         self.call()
 
+    def settle(self) -> None:
+        """What is to be found out before anything but the first call is timed."""
+
     def call(self) -> float | None:
         """One call, finished when it returns; seconds, where only a part of it counts."""
         raise NotImplementedError
@@ -146,19 +149,24 @@ class Door(Runner):
         self.longer = 2
 
     def first(self) -> None:
-        if self.row.kind not in (w.WHOLE, w.NET):
-            self.check = self.train(self.row.epochs)
+        self.check = self.train(1 if self._by_epochs else self.row.epochs)
+
+    def settle(self) -> None:
+        if not self._by_epochs:
             return
-        self.check = self.train(1)
         epoch = max(self.call() or 0.0, 1e-5)
         self.longer = min(1000, max(2, round(self.LENGTH / epoch)))
 
     LENGTH = 0.25
     """Seconds by which the longer of two trainings shall be longer, as far as whole epochs allow."""
 
+    @property
+    def _by_epochs(self) -> bool:
+        return self.row.kind in (w.WHOLE, w.NET)
+
     def call(self) -> float | None:
         """A training; or an epoch as the difference of two lengths, in which set-up is not counted."""
-        if self.row.kind not in (w.WHOLE, w.NET):
+        if not self._by_epochs:
             self.train(self.row.epochs)
             return None
         start = self.clock()
