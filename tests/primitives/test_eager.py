@@ -12,11 +12,11 @@ from clearprop.rules import eager
 
 FLOATS = st.sampled_from([np.float32, np.float64])
 SPECIAL = st.sampled_from([0.0, -0.0, 1.0, -2.5, np.inf, -np.inf, np.nan, 1e-40, 3e38])
-REPLACED = {"sum", "max", "min", "where", "broadcast_to", "softmax", "one_hot", "relu", "permute_dims",
+REPLACED = {"sum", "mean", "max", "min", "where", "broadcast_to", "softmax", "one_hot", "relu", "permute_dims",
             "softmax_cross_entropy",
             "require_range", "require_probabilities", "cholesky", "eigenvectors", "eigvalsh", "inv", "left_vectors",
             "pinv", "right_vectors", "solve", "solve_triangular", "svdvals",
-            "eigvals", "general_eigenvectors", "matmul", "conv"}  # fmt: skip
+            "eigvals", "general_eigenvectors", "matmul", "conv", "conv_input"}  # fmt: skip
 
 
 def test_these_primitives_have_an_eager_form():

@@ -25,9 +25,9 @@ from clearprop.arrays.operators import Operators
 from clearprop.arrays.tensor_text import tensor_text
 from clearprop.autodiff.reverse import is_followed
 from clearprop.errors import ArgumentError, DTypeError, GradientError, checked_call, user_line
-from clearprop.program.ir import Var, builder
+from clearprop.program.ir import STACK, Var, builder
 from clearprop.program.operands import admit, as_program_has_it, checked_dtype, complex_error
-from clearprop.program.types import PYTHON_SCALARS, Axes, Params, Value, is_complex, is_floating, type_of
+from clearprop.program.types import PYTHON_SCALARS, Axes, Params, Value, dtype_of, is_complex, is_floating, type_of
 from clearprop.program.values import RECORDING, Node, raw
 from clearprop.rules import elementwise as ew
 from clearprop.rules import indexing, joining, linear, reductions, structural
@@ -65,13 +65,12 @@ class Tensor(Operators):
     @property
     def shape(self) -> tuple[Any, ...]:
         """The sizes of the axes; symbolic while a compiled function is traced."""
-        v = self.value
-        return () if type(v) in PYTHON_SCALARS else v.shape
+        return () if type(self.value) in PYTHON_SCALARS else self.value.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The data type."""
-        return type_of(self.value).dtype
+        return dtype_of(self.value)
 
     @property
     def ndim(self) -> int:
@@ -431,10 +430,11 @@ def asarray(a: Any, dtype: DTypeLike | None = None, *, device: str | None = None
     >>> cl.asarray([1, 2, 3])
     Tensor([1, 2, 3])
     """
+    if isinstance(a, Tensor) and dtype is None and copy is None and device is None and not STACK.builders:
+        return a  # as nearly all operands of losses and layers are
     if device is not None:
         require_cpu(device)
-    if dtype is not None:
-        dtype = checked_dtype(dtype)
+    dtype = None if dtype is None else checked_dtype(dtype)
     if copy is not None:
         _check_copy(copy, a, dtype)
     a = as_program_has_it(a)

@@ -16,7 +16,7 @@ import numpy as np
 from clearprop.autodiff.choices import Choice, either, pull_back_chosen
 from clearprop.errors import GradientError
 from clearprop.primitives import Zero
-from clearprop.program.ir import Builder, Var, builder, is_array_now, shape_of
+from clearprop.program.ir import STACK, Builder, Var, builder, is_array_now, shape_of
 from clearprop.program.operation import JointOperation
 from clearprop.program.types import PYTHON_SCALARS, Value, is_floating, type_of
 from clearprop.program.values import RECORDING, Application, Node, quiet, raw
@@ -320,13 +320,12 @@ def undo_broadcasting(cotangent: Any, operand: Any) -> Any:
     """A cotangent in the operand's shape and dtype: the one place where broadcasting is undone."""
     own = operand.value if isinstance(operand, Node) else operand
     value = cotangent.value if isinstance(cotangent, Node) else cotangent
-    if (
-        isinstance(value, _ARRAYS)
-        and isinstance(own, _ARRAYS)
-        and value.shape == own.shape
-        and value.dtype is own.dtype
-    ):
-        return cotangent
+    if isinstance(value, _ARRAYS) and isinstance(own, _ARRAYS):
+        # arrays are most of what comes, and NumPy fits them; a node's own history, or the program, goes the other way
+        if value is cotangent and value.shape != own.shape and not STACK.builders:
+            value = cotangent = _fit_array(value, own.shape)
+        if value.shape == own.shape and value.dtype is own.dtype:
+            return cotangent
     have, want = shape_of(value), () if type(own) in PYTHON_SCALARS else own.shape
     if not same_shape(have, want):
         cotangent = _unbroadcast(cotangent, have, want)

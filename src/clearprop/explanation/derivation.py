@@ -103,7 +103,7 @@ def _leaf(value: Any, name: str) -> Node:
 def _keep_name(new: Node, old: Node, app: Application) -> Node:
     new.name = old.name
     if new.application is not None:
-        new.application.site = app.site
+        new.application.place = app.place
     return new
 
 

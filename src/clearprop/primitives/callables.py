@@ -58,10 +58,7 @@ def values_of(body: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def without_warnings(compute: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, silent where NaN and infinities come out.
-
-    (NumPy's own decorator would add a frame that looks like the user's.)
-    """
+    """The same function of arrays and its operations, silent where NaN and infinities come out."""
 
     def run(*values: Value, **params: Any) -> Any:
         with quiet():

@@ -25,13 +25,7 @@ from clearprop.primitives.callables import (
 from clearprop.primitives.registration import enter
 from clearprop.program.facts import Facts
 from clearprop.program.ir import STACK, Var, belongs_to_trace, builder, builder_of_now, is_array_now, rank_of, trace
-from clearprop.program.operands import (
-    admit_operands,
-    complex_operands,
-    holds_complex,
-    keep_operands,
-    meaningless,
-)
+from clearprop.program.operands import admit_operands, complex_operands, holds_complex, keep_operands, meaningless
 from clearprop.program.types import (
     BOOL,
     FLOAT64,
@@ -46,12 +40,13 @@ from clearprop.program.types import (
     real_dtype,
     type_of,
 )
-from clearprop.program.values import RECORDING, Application, Node, raw
+from clearprop.program.values import RECORDING, Application, Node, raw, silently
 from clearprop.shapes import Remedy, Signature, Size, broadcast, normalise_axes, normalise_axis, one_or_size
 
 REGISTRY: dict[str, Primitive] = {}
 """Every primitive by name, in order of declaration."""
 
+_NUMERIC = frozenset((np.ndarray, np.float32, np.float64, float, int, bool))  # most values, which are no variables
 KINDS = ("elementwise", "reduction", "multilinear", "structural", "general")
 
 
@@ -117,7 +112,7 @@ class Primitive:
     def _set_compute(self, compute: Callable[..., Any], *, arrays_only: bool) -> None:
         """What runs on arrays; NaN and infinities are values, which NumPy need not warn about."""
         self._compute = compute
-        self._compute_quietly = np.errstate(all="ignore")(compute) if arrays_only else without_warnings(compute)
+        self._compute_quietly = silently(compute) if arrays_only else without_warnings(compute)
         self.run: Callable[..., Any] = self._run_elementwise if self.kind == "elementwise" else self._run_whole
         """The value, on arrays and Python numbers: `run(values, params)`."""
 
@@ -176,17 +171,18 @@ class Primitive:
         values = []
         tracked: tuple[int, ...] = ()
         for k, a in enumerate(args):
-            if isinstance(a, Node):
-                nodes = True
-                if a.application is not None or a.requires_grad:
-                    tracked += (k,)
+            if type(a) is not float and type(a) is not int:
+                if isinstance(a, Node):
+                    nodes = True
+                    if a.application is not None or a.requires_grad:
+                        tracked += (k,)
+                    else:
+                        constants = True
+                    a = a.value
                 else:
-                    constants = True
-                a = a.value
-            elif type(a) is not float and type(a) is not int:
-                outside = True
-            if isinstance(a, (Var, Size)):
-                traced = True
+                    outside = True
+                if type(a) not in _NUMERIC and isinstance(a, (Var, Size)):
+                    traced = True
             values.append(a)
         if nodes and outside:
             args, values = admit_operands(args, values)
@@ -207,7 +203,9 @@ class Primitive:
                 raise TypeError(f"{self.name}() takes {' and '.join(self.params)} by name")
             params = dict(zip(self._positional, args[n:], strict=False)) | params
             args = args[:n]
-        params = self.params | {k: v.item() if isinstance(v, np.generic) else v for k, v in params.items()}
+        given, params = params, dict(self.params)
+        for k, v in given.items():
+            params[k] = v.item() if isinstance(v, np.generic) else v
         if len(params) > len(self.params):
             extra = next(k for k in params if k not in self.params)
             raise TypeError(f"{self.name}() has no parameter {extra!r}")
@@ -293,9 +291,9 @@ class Primitive:
             raise
 
     def _run_elementwise(self, values: Sequence[Any], params: Mapping[str, Any]) -> Any:
-        dtype: Any = None
+        dtype: Any = None  # by one loop that ends early: most operations are of one floating dtype
         try:
-            for x in values[self.conditions :]:
+            for x in values[self.conditions :] if self.conditions else values:
                 if type(x) not in PYTHON_SCALARS:
                     if dtype is None:
                         dtype = x.dtype

@@ -441,7 +441,8 @@ class _Sizes(dict[Any, Any]):
 
 def shape_of(value: Any) -> Any:
     """The shape of an array, number, variable or node."""
-    value = raw(value)
+    if isinstance(value, Node):
+        value = value.value
     return () if type(value) in PYTHON_SCALARS else value.shape
 
 

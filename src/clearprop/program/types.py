@@ -26,7 +26,7 @@ Params: TypeAlias = Mapping[str, Any]
 """The parameters of an operation by name: axes, shapes, dtypes, constants."""
 BOOL, INT64, FLOAT32, FLOAT64 = (np.dtype(t) for t in ("bool", "int64", "float32", "float64"))
 COMPLEX64, COMPLEX128 = (np.dtype(t) for t in ("complex64", "complex128"))
-PYTHON_SCALARS = (bool, int, float, complex)
+PYTHON_SCALARS = frozenset((bool, int, float, complex))
 _OF_SCALAR = {bool: BOOL, int: INT64, float: FLOAT64, complex: COMPLEX128}
 _RANK = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3}
 
@@ -75,6 +75,8 @@ class Type:
 
 def type_of(value: Any) -> Type:
     """The type of an array, a Python number, or anything that has a `type`."""
+    if type(value) is np.ndarray:
+        return Type(value.shape, value.dtype)
     scalar = _OF_SCALAR.get(type(value))
     if scalar is not None:
         return Type((), scalar, weak=True)
@@ -90,6 +92,14 @@ def type_of(value: Any) -> Type:
             got=repr(value)[:60],
             try_="cl.asarray(...) makes an array of a list of numbers" if isinstance(value, (list, tuple)) else "",
         ) from None
+
+
+def dtype_of(value: Any) -> DType:
+    """The dtype of what `type_of` has a type of, without the rest of it."""
+    if type(value) is np.ndarray:
+        dtype: DType = value.dtype
+        return dtype
+    return type_of(value).dtype
 
 
 def is_floating(dtype: DType) -> bool:

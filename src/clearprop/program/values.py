@@ -9,10 +9,12 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +24,7 @@ from clearprop.program.operation import Operation
 
 _PACKAGE = str(Path(__file__).parent.parent)
 _OPERATIONS = tuple(str(Path(_PACKAGE, layer)) for layer in ("program", "primitives", "rules", "arrays"))
+_OUR_FILES: set[str] = set()
 _ORDER = itertools.count(1)
 _NO_PARAMETERS: dict[str, Any] = {}
 
@@ -30,12 +33,13 @@ class Application:
     """One application of a primitive, as the tape holds it: what was read, what came out, where.
 
     `tracked` are the positions of the tracked inputs; `raw` are all inputs as arrays, numbers or variables.  `first` is
-    the first input, and `others` the second, or a tuple of all further ones where these are not one.
+    the first input, and `others` the second, or a tuple of all further ones where these are not one.  `place` is the
+    user's code and the instruction in it, whose line is looked for when it is asked for.
     """
 
     # Python's collector of cycles walks through all that a long tape holds, again and again: so an application is one
     # object to it, with its first two operands in it, and tuples of arrays or numbers, which it leaves alone
-    __slots__ = ("first", "order", "others", "outputs", "params", "primitive", "raw", "site", "tracked")
+    __slots__ = ("first", "order", "others", "outputs", "params", "place", "primitive", "raw", "tracked")
 
     def __init__(
         self,
@@ -46,11 +50,15 @@ class Application:
         outputs: Any,
         tracked: tuple[int, ...],
     ) -> None:
-        self.first, self.others = inputs[0], inputs[1] if len(inputs) == 2 else tuple(inputs[1:])
+        if len(inputs) == 2:
+            self.first, self.others = inputs
+        else:
+            self.first, self.others = inputs[0], tuple(inputs[1:])
         self.primitive, self.raw, self.params = primitive, tuple(raw), params or _NO_PARAMETERS
         self.outputs, self.tracked = outputs, tracked
         self.order = next(_ORDER)
-        self.site = call_site()
+        frame = _user_frame(2)
+        self.place = frame.f_code, frame.f_lasti  # to look for the line takes long in a long function
 
     @property
     def inputs(self) -> tuple[Any, ...]:
@@ -59,15 +67,21 @@ class Application:
         return (self.first, *others) if type(others) is tuple else (self.first, others)
 
     @property
+    def site(self) -> tuple[Any, int]:
+        """The user's code object and line."""
+        code, instruction = self.place
+        return code, next((line or 0 for _, end, line in code.co_lines() if instruction < end), 0)
+
+    @property
     def where(self) -> str:
         """The user's line."""
         return describe_line(self.site[0].co_filename, self.site[1])
 
     def __getstate__(self) -> dict[str, Any]:
         code, line = self.site
-        site = CodePlace(code.co_filename, code.co_name), line
+        place = CodePlace(code.co_filename, code.co_name, line), 0
         kept = ("first", "others", "outputs", "params", "primitive", "raw", "tracked")
-        return {name: getattr(self, name) for name in kept} | {"site": site}
+        return {name: getattr(self, name) for name in kept} | {"place": place}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
@@ -77,18 +91,35 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class CodePlace:
-    """What is told of a code object in another process: its file and the name of its function."""
+    """What is told of a code object in another process: its file, the name of its function, and the line meant."""
 
     co_filename: str
     co_name: str
+    line: int
+
+    def co_lines(self) -> Iterable[tuple[int, int, int]]:
+        """Which instructions belong to a line, as code objects tell it: all."""
+        return [(0, sys.maxsize, self.line)]
 
 
 def call_site() -> tuple[Any, int]:
     """Code object and line of the innermost frame outside the package."""
-    frame = sys._getframe(2)
-    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
-        frame = frame.f_back
+    frame = _user_frame(2)
     return frame.f_code, frame.f_lineno
+
+
+def _user_frame(depth: int) -> FrameType:
+    """The innermost frame outside the package, so many calls out of the caller at least."""
+    frame = sys._getframe(depth + 1)
+    while True:  # for every operation that is recorded: so each of our files is known after it was met once
+        file = frame.f_code.co_filename
+        if file not in _OUR_FILES:
+            if not file.startswith(_PACKAGE):
+                return frame
+            _OUR_FILES.add(file)
+        if frame.f_back is None:
+            return frame
+        frame = frame.f_back
 
 
 def named_site() -> tuple[Any, int] | None:
@@ -195,19 +226,48 @@ def complex_step() -> Iterator[None]:
         RECORDING.continued = before
 
 
+def _silence() -> tuple[ContextVar[Any], Any]:
+    """The variable in which NumPy keeps what it warns of, and its value for nothing.
+
+    `np.errstate` makes that value anew each time, which takes as long as an operation on small arrays.  A NumPy that
+    kept it elsewhere would warn.
+    """
+    context = Context()
+    context.run(np.seterr, all="ignore")
+    return next(iter(context.items()), (ContextVar("warnings"), None))
+
+
+_WARNINGS, _NONE = _silence()
+
+
 class quiet:
     """Within this block NumPy does not warn: NaN and infinities are values, and are told where they matter."""
 
-    __slots__ = ("_before", "_state")
+    __slots__ = ("_before", "_token")
 
     def __enter__(self) -> None:
-        self._before, self._state = RECORDING.quiet, np.errstate(all="ignore")
-        self._state.__enter__()
+        self._before, self._token = RECORDING.quiet, _WARNINGS.set(_NONE)
         RECORDING.quiet = True
 
     def __exit__(self, *exception: Any) -> None:
         RECORDING.quiet = self._before
-        self._state.__exit__(*exception)
+        _WARNINGS.reset(self._token)
+
+
+def silently(compute: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function of arrays, silent where NaN and infinities come out.
+
+    (NumPy's own decorator would add a frame that looks like the user's.)
+    """
+
+    def run(*values: Any, **params: Any) -> Any:
+        token = _WARNINGS.set(_NONE)
+        try:
+            return compute(*values, **params)
+        finally:
+            _WARNINGS.reset(token)
+
+    return run
 
 
 def name_variable(value: Any, name: str) -> Any:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from clearprop.errors import ArgumentError, ClearpropError, check_call, too_large, user_line
 from clearprop.primitives import HELPERS, primitive
 from clearprop.program.ir import Var
-from clearprop.program.types import Value, is_floating, type_of
+from clearprop.program.types import Value, dtype_of, is_floating
 from clearprop.program.values import Node, raw
+from clearprop.rules import eager
 from clearprop.shapes import Dim, Size
 
 _P = ParamSpec("_P")
@@ -211,6 +212,8 @@ HELPERS["require_probabilities"] = _require_probabilities
 
 def _entry_outside(value: NDArray[Any], low: int, high: int) -> str:
     """The first entry that is not in low … high, and where it is; "" if there is none."""
+    if low == 0 and value.dtype.kind in "iu" and eager.are_classes(value, high + 1):
+        return ""
     inside = (value >= low) & (value <= high)
     if inside.all():
         return ""
@@ -290,7 +293,7 @@ def require_range(x: Value, low: int, high: Dim, name: str) -> Any:
 
 def require_classes(labels: Value, classes: Dim, name: str) -> Any:
     """Labels of a cross-entropy, refused unless they are classes from 0 to classes − 1, or rows of probabilities."""
-    if not is_floating(type_of(raw(labels)).dtype):
+    if not is_floating(dtype_of(raw(labels))):
         return require_range(labels, 0, classes - 1, name)
     if _is_sure(labels):
         return labels
@@ -320,4 +323,4 @@ def require_amounts(target: Value, name: str) -> Any:
 
 def _is_sure(labels: Value) -> bool:
     """Whether there is nothing to look at: all values were looked at before, or truth values fit any loss."""
-    return _TRUSTED.get() or type_of(raw(labels)).dtype.kind == "b"
+    return _TRUSTED.get() or dtype_of(raw(labels)).kind == "b"

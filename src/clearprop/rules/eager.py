@@ -23,6 +23,7 @@ NARROW = 32
 """Up to so many columns NumPy's loop over rows costs more than its arithmetic."""
 MANY = 1 << 10
 """From so many elements on a choice is worth three calls instead of one."""
+_UNSIGNED = {n: np.dtype(f"u{n}") for n in (1, 2, 4, 8)}
 _MASKS: dict[Any, Any] = {np.dtype(np.float32): np.dtype(np.int32), np.dtype(np.float64): np.dtype(np.int64)}
 
 
@@ -69,13 +70,18 @@ def total(x: NDArray[Any], axis: Sequence[int], keepdims: bool) -> Any:
     if _is_small_matrix(x) and len(axis) == 1 and _PRODUCT.get() is np.matmul:
         rows, columns = x.shape
         if axis[0] == -2:
-            out = _ones(rows, x.dtype) @ x
+            out = _constant(rows, x.dtype, 1) @ x
             return out[None, :] if keepdims else out
         if columns <= NARROW:
-            out = x @ _ones(columns, x.dtype)
+            out = x @ _constant(columns, x.dtype, 1)
             return out[:, None] if keepdims else out
     add: Reduce = np.add.reduce
     return add(x, axis=tuple(axis), keepdims=keepdims)
+
+
+def average(x: NDArray[Any], axis: Sequence[int], keepdims: bool) -> Any:
+    """The arithmetic mean over axes."""
+    return total(x, axis, keepdims) / math.prod([x.shape[a] for a in axis])
 
 
 def largest(x: NDArray[Any], axis: Sequence[int], keepdims: bool) -> Any:
@@ -108,22 +114,37 @@ def permute_axes(x: NDArray[Any], axes: Sequence[int]) -> Any:
 
 def rectify(x: NDArray[Any]) -> Any:
     """max(0, x); NaN wins."""
-    return np.maximum(x, 0.0)
+    return _rectify(x, np.empty_like(x)) if _has_slow_zero(x) else np.maximum(x, 0.0)
 
 
 def rectify_in_place(x: NDArray[Any]) -> NDArray[Any]:
     """The same in the same memory."""
+    if _has_slow_zero(x):
+        return _rectify(x, x)
     np.maximum(x, 0.0, out=x)
     return x
 
 
+def _has_slow_zero(x: NDArray[Any]) -> bool:
+    """Whether NumPy takes twice as long beside one zero as beside an array of zeros."""
+    return type(x) is np.ndarray and x.size >= MANY and x.dtype in _MASKS and x.flags.c_contiguous
+
+
+def _rectify(x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+    zeros, values, places = _constant(SMALL, x.dtype, 0), x.reshape(-1), out.reshape(-1)
+    for at in range(0, x.size, SMALL):
+        block = values[at : at + SMALL]
+        np.maximum(block, zeros[: block.size], out=places[at : at + SMALL])
+    return out
+
+
 def choose(condition: NDArray[Any], a: NDArray[Any], b: Any) -> Any:
-    """a where the condition holds, b elsewhere; a choice between an array and 0 masks the array's bits."""
+    """a where the condition holds, b elsewhere; between an array and 0 the array's bits are multiplied by 1 or 0."""
     if type(b) is float and type(a) is np.ndarray and a.size >= MANY and _can_mask(condition, a, b):
         integers = _MASKS[a.dtype]
-        mask: NDArray[Any] = np.negative(condition.view(np.int8)).astype(integers)  # True: all bits set
-        np.bitwise_and(mask, a.view(integers), out=mask)
-        return mask.view(a.dtype)
+        bits: NDArray[Any] = condition.astype(integers)
+        np.multiply(bits, a.view(integers), out=bits)
+        return bits.view(a.dtype)
     return np.where(condition, a, b)
 
 
@@ -152,8 +173,7 @@ def spread(x: NDArray[Any], shape: Sequence[int]) -> Any:
     """x repeated to the shape; a small one is copied, which costs less than a view that repeats it."""
     if math.prod(shape) > SMALL:
         return np.broadcast_to(x, shape)
-    x = np.asarray(x)
-    out = np.empty(shape, x.dtype)
+    out = np.empty(shape, np.asarray(x).dtype)
     out[...] = x
     return out
 
@@ -168,14 +188,38 @@ def softmax(x: NDArray[Any], axis: int) -> Any:
 
 def class_losses(logits: NDArray[Any], labels: NDArray[Any]) -> Any:
     """log Σ eˣ minus the x of the label, for each row x of logits."""
-    shifted = logits - largest(logits, (-1,), keepdims=True)
-    own = np.where(_is_label(labels, logits.shape[-1]), shifted, shifted.dtype.type(0))
-    return np.log(total(np.exp(shifted), (-1,), keepdims=False)) - total(own, (-1,), keepdims=False)
+    shifted = logits - _extreme(np.maximum.reduce, logits, (-1,), keepdims=True)  # either zero will do
+    places = _places_of(labels, logits.shape[-1])
+    if places is None:
+        own = total(
+            np.where(_is_label(labels, logits.shape[-1]), shifted, shifted.dtype.type(0)), (-1,), keepdims=False
+        )
+    else:
+        own = shifted.reshape(-1).take(places)
+    return np.log(total(np.exp(shifted), (-1,), keepdims=False)) - own
 
 
 def class_excess(logits: NDArray[Any], labels: NDArray[Any]) -> Any:
     """softmax minus the label's row, which is 1 at its place and 0 elsewhere."""
-    return softmax(logits, -1) - _is_label(labels, logits.shape[-1])
+    out = softmax(logits, -1)
+    places = _places_of(labels, logits.shape[-1])
+    if places is None or not out.flags.c_contiguous:
+        return out - _is_label(labels, logits.shape[-1])
+    out.reshape(-1)[places] -= 1
+    return out
+
+
+def are_classes(labels: NDArray[Any], classes: int) -> bool:
+    """Whether whole numbers are all from 0 to below the number of classes; below 0 they are large without a sign."""
+    return not labels.size or bool(np.maximum.reduce(labels.view(_UNSIGNED[labels.itemsize]), axis=None) < classes)
+
+
+def _places_of(labels: NDArray[Any], classes: int) -> Any:
+    """Where the labels' entries stand, counted through all rows; None where a label is no class."""
+    if not labels.shape or not are_classes(labels, classes):
+        return None
+    starts = np.arange(0, labels.size * classes, classes).reshape(labels.shape)
+    return np.add(labels, starts, dtype=np.intp, casting="unsafe")
 
 
 def one_hot(labels: NDArray[Any], size: int, dtype: DTypeLike) -> Any:
@@ -200,7 +244,7 @@ def _is_small_matrix(x: NDArray[Any]) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _ones(n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    ones = np.ones(n, dtype)
-    ones.flags.writeable = False
-    return ones
+def _constant(n: int, dtype: np.dtype[Any], value: int) -> NDArray[Any]:
+    same = np.full(n, value, dtype)
+    same.flags.writeable = False
+    return same

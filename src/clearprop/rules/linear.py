@@ -34,7 +34,7 @@ def _how_to_multiply(operands: Sequence[str], shapes: Sequence[Shape], axis: str
 def _as_rows(x: Value, b: Value) -> Value:
     """x as one matrix, where one matrix b met its rows: they are terms of one product, not of one for each example."""
     shape = shape_of(x)
-    return reshape(x, (size_of(shape[:-1]), shape[-1])) if len(shape_of(b)) == 2 < len(shape) else x
+    return reshape(x, (size_of(shape[:-1]), shape[-1])) if len(shape) > 2 == len(shape_of(b)) else x
 
 
 @primitive(
@@ -60,7 +60,8 @@ def matmul_(a: Value, b: Value, /) -> Any:
 @matmul_.front
 def matmul(a: Value, b: Value) -> Any:  # noqa: D103 - the declaration's docstring
     # Vectors are made matrices here, so that the primitive, its rule and every kernel know matrices alone.
-    na, nb = (len(getattr(raw(v), "shape", ())) for v in (a, b))
+    va, vb = raw(a), raw(b)
+    na, nb = len(getattr(va, "shape", ())), len(getattr(vb, "shape", ()))
     if na == 0 or nb == 0:
         raise ShapeError(
             "matmul needs at least one axis in each operand",
@@ -68,7 +69,7 @@ def matmul(a: Value, b: Value) -> Any:  # noqa: D103 - the declaration's docstri
             got="a number",
             try_="a * b",
         )
-    if raw(a).dtype is not raw(b).dtype:
+    if va.dtype is not vb.dtype:
         a, b = in_one_dtype("matmul", (a, b))
     if na > 1 and nb > 1:
         return matmul_(a, b)

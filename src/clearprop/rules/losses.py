@@ -9,7 +9,7 @@ import numpy as np
 from clearprop.errors import ShapeError
 from clearprop.primitives import composite
 from clearprop.program.ir import is_array_now
-from clearprop.program.types import Type, Value, type_of
+from clearprop.program.types import Value, type_of
 from clearprop.program.values import RECORDING, raw
 from clearprop.rules import eager
 from clearprop.rules.activations import sigmoid
@@ -38,7 +38,7 @@ def _is_index(labels: Value) -> bool:
     return raw(labels).dtype.kind in "iu"
 
 
-def _per_example(logits: Type, labels: Type) -> Shape:
+def _per_example(logits: Any, labels: Any) -> Shape:
     """The rows' shape; broadcasting would hide labels of a wrong shape, so there is none."""
     wanted = logits.shape[:-1] if labels.dtype.kind in "iu" else logits.shape
     if not logits.shape or not shapes_agree(labels.shape, wanted):
@@ -72,8 +72,9 @@ def _excess(logits: Value, labels: Value) -> Any:
 def _losses(logits: Any, labels: Any) -> Any:
     """What eager mode runs."""
     if _is_index(labels) and type(logits) is np.ndarray and logits.dtype.kind == "f":
-        _per_example(type_of(logits), type_of(labels))
-        return eager.class_losses(logits, np.asarray(labels))
+        labels = np.asarray(labels)
+        _per_example(logits, labels)
+        return eager.class_losses(logits, labels)
     return softmax_cross_entropy_.reference(logits, labels)
 
 

@@ -76,6 +76,7 @@ def sum(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
 @composite(
     "reduction",
     on_complex="differentiated",
+    eager=eager.average,
     tex=r"\operatorname{{mean}} {x}",
     shape=reduced_shape,
     dtype="float",

@@ -207,9 +207,9 @@ def matrix_transpose(x: Value) -> Any:
     Tensor([[1.0, 3.0],
             [2.0, 4.0]])
     """
-    n = len(_shape(x))
-    if n > 1 and is_array_now(x):
+    if is_array_now(x) and x.ndim > 1:
         return x.swapaxes(-1, -2)
+    n = len(_shape(x))
     if n < 2:
         raise ShapeError(
             "mT needs two axes",
