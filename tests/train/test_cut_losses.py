@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import clearprop as cl
+from clearprop import nn
 from clearprop.errors import GradientError
+from clearprop.train.executor import eager_executor
 
 X = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.int64)
@@ -77,3 +79,39 @@ class Whole(cl.nn.Module):
 def test_so_are_whole_numbers(caplog):
     cl.fit(Whole(np.ones((2, 1)), 3), (np.ones((4, 2)), np.zeros((4, 1))), epochs=1)
     assert "times: not trained" in caplog.text
+
+
+class Shares(nn.Module):
+    """A network of one's own whose answers are probabilities."""
+
+    inner: nn.Dense
+
+    def forward(self, x):
+        return cl.softmax(self.inner(x))
+
+
+LABELS = np.arange(12) % 3
+ENDS = {
+    "softmax": (lambda: nn.Sequential(nn.Dense(4, 3), "softmax"), LABELS, None, "cross_entropy"),
+    "of one's own": (lambda: Shares(inner=nn.Dense(4, 3)), LABELS, "focal", "focal"),
+    "sigmoid": (lambda: nn.Sequential(nn.Dense(4, 1), "sigmoid"), LABELS % 2, None, "binary_cross_entropy"),
+    "within": (
+        lambda: nn.Sequential(nn.Sequential(nn.Dense(4, 3), nn.Function(cl.sigmoid))),
+        np.eye(3)[LABELS],
+        "binary_cross_entropy",
+        "binary_cross_entropy",
+    ),
+    "logits": (lambda: nn.mlp([4, 3]), LABELS, None, ""),
+    "logarithms": (lambda: nn.Sequential(nn.Dense(4, 3), "log_softmax"), LABELS, None, ""),
+    "numbers": (lambda: nn.Sequential(nn.Dense(4, 1), "sigmoid"), LABELS % 2 / 1.0, "mse", ""),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_probabilities_that_a_loss_takes_for_logits_are_told(case, caplog, monkeypatch):
+    monkeypatch.setattr("clearprop.train.job.choose_executor", eager_executor)
+    model, y, loss, told = ENDS[case]
+    x = np.random.default_rng(3).normal(size=(12, 4)).astype(np.float32)
+    cl.fit(model(), (x, y), loss=loss, epochs=1)
+    said = caplog.text
+    assert (f"{told} takes what comes before" in said) if told else ("takes what comes before" not in said)
