@@ -5,7 +5,7 @@ import pytest
 
 import clearprop as cl
 from clearprop import nn
-from clearprop.errors import ClearpropError
+from clearprop.errors import ArgumentError, ClearpropError
 
 
 def lines(text):
@@ -341,3 +341,16 @@ huber needs a positive delta
   expected  delta > 0 (default 1.0)
   got       delta = 0.0
 """)
+
+
+def test_a_class_in_place_of_a_layer():
+    with pytest.raises(ArgumentError, match="a layer is a module, the name of an activation, or a function") as caught:
+        nn.Sequential(nn.Dense(2, 2), nn.LayerNorm)
+    assert "got       the class LayerNorm, which is called to make one" in str(caught.value)
+
+
+def test_a_network_of_several_outputs_is_not_trained():
+    both = nn.Function(lambda x: (x, x))
+    with pytest.raises(ArgumentError, match="a network that is trained gives one array") as caught:
+        cl.fit(nn.Sequential(nn.Dense(2, 2), both), (np.ones((4, 2)), np.ones((4, 2))))
+    assert "got       tuple of 2" in str(caught.value)

@@ -382,3 +382,21 @@ def test_layers_that_forward_makes_have_their_own_state(call):
     model = Stacked(layers=Counter(n=cl.tensor([10.0, 20.0, 30.0, 40.0])))
     assert float(call(model, cl.tensor(0.0))) == float(model(cl.tensor(0.0))) == 100.0
     assert nn.apply(model, cl.tensor(0.0))[1].layers.n.tolist() == [10.0, 20.0, 30.0, 40.0]
+
+
+class Twice(nn.Module):
+    """Makes the network of which one layer stands in two places while it is used."""
+
+    inner: nn.Dense
+
+    def forward(self, x):
+        return nn.Sequential(self.inner, "tanh", self.inner)(x)
+
+
+def test_a_forward_may_make_a_network_that_uses_a_layer_twice():
+    model, x = Twice(inner=nn.Dense(3, 3, dtype=np.float64)), np.ones((2, 3))
+    w, b = (np.asarray(p) for p in model.parameters().values())
+    np.testing.assert_allclose(model(x), np.tanh(x @ w + b) @ w + b, rtol=1e-12)
+    np.testing.assert_allclose(cl.compile(lambda m, x: m(x))(model, x), model(x), rtol=1e-12)
+    cl.check_grads(lambda m: cl.sum(cl.square(m(x))), (model,), order=1)
+    assert cl.fit(model, (x, x), epochs=2, batch_size=2, progress=False).predict(x).shape == (2, 3)

@@ -159,11 +159,11 @@ def as_layer(layer: Any) -> Module:
         return layer
     if isinstance(layer, str):
         return Activation(layer)
-    if not callable(layer):
+    if not callable(layer) or isinstance(layer, type):
         raise ArgumentError(
             "a layer is a module, the name of an activation, or a function",
             expected='cl.nn.Dense(4, 16), "relu", cl.tanh',
-            got=repr(layer),
+            got=f"the class {layer.__name__}, which is called to make one" if isinstance(layer, type) else repr(layer),
             where=user_line(),
         )
     name = getattr(layer, "__name__", "")

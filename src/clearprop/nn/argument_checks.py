@@ -10,7 +10,7 @@ import numpy as np
 
 from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.nn.fields import HasFields
-from clearprop.program.values import raw
+from clearprop.program.values import Node, raw
 from clearprop.shapes import same
 
 
@@ -142,4 +142,20 @@ def require_features(label: Callable[[], str], size: Any, shape: tuple[Any, ...]
         got=str(shape[-1]) if shape else "no axis at all",
         where=user_line(),
         try_="check the columns of the data and the sizes of the layers before" if shape else "x[None]",
+    )
+
+
+def require_one_output(outputs: Any) -> Any:
+    """What a network gave, if it is one array: losses, metrics and predictions are of its rows."""
+    if isinstance(outputs, (Node, np.ndarray)):
+        return outputs
+    several = isinstance(outputs, (tuple, list, dict))
+    raise ArgumentError(
+        "a network that is trained gives one array",
+        expected="outputs of one row for each row of x",
+        got=f"{type(outputs).__name__} of {len(outputs)}" if several else type(outputs).__name__,
+        where=user_line(),
+        try_="a network around it that gives the part that the loss is of"
+        if several
+        else "return the outputs at the end of forward",
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
+import types
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -280,14 +282,25 @@ def _require_separate(module: Module) -> None:
     """Raise ArgumentError for arrays in two places: a tree holds values, and training would part them.
 
     Not within what is traced or differentiated: there a network is built anew from values that others hold, and one
-    that stands in it twice is one.
+    that stands in it twice is one.  Nor within a `forward`, which is not traced when it predicts.
     """
     if STACK.builders or RECORDING.followed:
         return
     try:
         _standing(module)
     except _Twice:
-        _refuse_twice(module)
+        if not _within_forward():
+            _refuse_twice(module)
+
+
+def _within_forward() -> bool:
+    """Whether a module's `forward` is what makes a module: it is used now, and no training will part its layers."""
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "forward" and isinstance(frame.f_locals.get("self"), Module):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class _Twice(Exception):
