@@ -10,7 +10,7 @@ import numpy as np
 
 from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.nn.fields import HasFields
-from clearprop.program.values import Node, raw
+from clearprop.program.values import raw
 from clearprop.shapes import same
 
 
@@ -145,12 +145,10 @@ def require_features(label: Callable[[], str], size: Any, shape: tuple[Any, ...]
     )
 
 
-def require_one_output(outputs: Any) -> Any:
-    """What a network gave, if it is one array: losses, metrics and predictions are of its rows."""
-    if isinstance(outputs, (Node, np.ndarray)):
-        return outputs
+def no_array(outputs: Any) -> ArgumentError:
+    """The error for a network that gives no array, of whose rows losses, metrics and predictions are."""
     several = isinstance(outputs, (tuple, list, dict))
-    raise ArgumentError(
+    return ArgumentError(
         "a network that is trained gives one array",
         expected="outputs of one row for each row of x",
         got=f"{type(outputs).__name__} of {len(outputs)}" if several else type(outputs).__name__,

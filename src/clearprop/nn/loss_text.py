@@ -48,7 +48,6 @@ def _as_tuple(value: Any) -> tuple[float, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-_OF_LOGITS = ("cross_entropy", "focal", "binary_cross_entropy")
 _NEAR_ONE = 1e-2
 """By how much the sum of probabilities may differ from 1 whose logarithms are of half precision."""
 SHORT = {"quantile": "pinball:quantile"}
@@ -106,27 +105,6 @@ def require_logarithms(name: str, outputs: Any) -> None:
         got=f"exponentials that sum to {sums.reshape(-1)[0]:.4g} in the first row",
         where=user_line(),
         try_="loss='cross_entropy', which takes outputs as they are, and classes or probabilities",
-    )
-
-
-def probabilities_for_logits(name: str, model: Any, outputs: Any) -> str:
-    """What to tell of a network whose last layer makes probabilities, which a loss takes for logits; else "".
-
-    The loss makes them probabilities once more, so that none can be near 0 or 1, and gradients are small.
-    """
-    if name not in _OF_LOGITS or not np.size(outputs):
-        return ""
-    while layers := getattr(model, "layers", ()):
-        model = layers[-1]
-    ends = getattr(model, "name", "") or getattr(getattr(model, "function", None), "__name__", "")
-    sums = np.asarray(outputs, dtype=np.float64).sum(axis=-1)
-    shares = np.shape(outputs)[-1] > 1 and np.min(outputs) >= 0 and np.abs(sums - 1.0).max() < 1e-5
-    if ends != "sigmoid" and not shares:
-        return ""
-    function = "sigmoid" if ends == "sigmoid" else "softmax"
-    return (
-        f"{name} takes what comes before {function}, and the outputs are probabilities already: leave {function} out at"
-        " the end of the network, whose probabilities are run.probabilities(x)"
     )
 
 

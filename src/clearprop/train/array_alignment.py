@@ -20,6 +20,7 @@ from clearprop.nn.structure import layout
 from clearprop.program.ir import Equation, trace
 from clearprop.program.types import Type, type_of
 from clearprop.program.values import raw
+from clearprop.runs.events import Events
 from clearprop.shapes import Scope, same
 from clearprop.train.joint_measures import MeanOfTargets, OfTarget
 from clearprop.train.metrics import Measure, outputs_on_trial
@@ -180,4 +181,28 @@ def require_one_class(loss: Measure, metrics: Sequence[Measure], outputs: NDArra
             got=f"{outputs.shape[-1]} outputs that each answer for themselves",
             where=user_line(),
             try_="a function of outputs and y: lambda outputs, y: cl.mean((outputs > 0) == (y > 0.5))",
+        )
+
+
+_OF_LOGITS = ("cross_entropy", "focal", "binary_cross_entropy")
+
+
+def tell_shares(events: Events, loss: str, model: Any, outputs: Any) -> None:
+    """Tell of a network whose last layer makes probabilities, which the loss takes for logits.
+
+    The loss makes them probabilities once more, so that none can be near 0 or 1, and gradients are small.
+    """
+    if loss not in _OF_LOGITS or not np.size(outputs):
+        return
+    while layers := getattr(model, "layers", ()):
+        model = layers[-1]
+    ends = getattr(model, "name", "") or getattr(getattr(model, "function", None), "__name__", "")
+    sums = np.asarray(outputs, dtype=np.float64).sum(axis=-1)
+    shares = np.shape(outputs)[-1] > 1 and np.min(outputs) >= 0 and np.abs(sums - 1.0).max() < 1e-5
+    if ends == "sigmoid" or shares:
+        function = "sigmoid" if ends == "sigmoid" else "softmax"
+        events.emit(
+            "warning",
+            message=f"{loss} takes what comes before {function}, and the outputs are probabilities already: leave"
+            f" {function} out at the end of the network, whose probabilities are run.probabilities(x)",
         )

@@ -19,7 +19,7 @@ from clearprop.data.training_data import Prepared
 from clearprop.distributed import World
 from clearprop.errors import ArgumentError, ClearpropError, is_ours, user_line
 from clearprop.nn import Masked, Sequential, Unflatten
-from clearprop.nn.loss_text import probabilities_for_logits, require_logarithms
+from clearprop.nn.loss_text import require_logarithms
 from clearprop.nn.losses import has_log_link, loss_task
 from clearprop.optim.basic_transforms import freeze, frozen_leaves
 from clearprop.optim.inspection import batches_of_update, full_batch_part, parts
@@ -31,7 +31,7 @@ from clearprop.runs.checkpoints import Keys, Standing
 from clearprop.runs.events import Event, Events
 from clearprop.runs.folder import Forked
 from clearprop.runs.settings import Settings
-from clearprop.train.array_alignment import adaptation, dtype_of, require_one_class, require_paired_rows
+from clearprop.train.array_alignment import adaptation, dtype_of, require_one_class, require_paired_rows, tell_shares
 from clearprop.train.batches import ArrayFeed, BlockFeed, BucketFeed, Feed, bucket_rows, lengths_in, stream
 from clearprop.train.compiled_executor import choose_executor
 from clearprop.train.executor import Executor
@@ -218,8 +218,7 @@ def fit_to_model(job: Job) -> Job:
     _require_known_numbers(job)
     adapt, outputs = adaptation(job.model, train, job.loss)
     _require_suited_outputs(job, outputs.shape[-1])
-    if told := probabilities_for_logits(job.loss.name, job.model, outputs):
-        job.events.emit("warning", message=told)
+    tell_shares(job.events, job.loss.name, job.model, outputs)
     job = replace(job, metrics=with_outside(job.metrics, outputs, adapt((train[0][:2], train[1][:2]))[1]))
 
     def fit(part: Part) -> Pair:

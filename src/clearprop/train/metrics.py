@@ -20,7 +20,7 @@ from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.target_transforms import TargetTransform
 from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.nn.alike import by_segments
-from clearprop.nn.argument_checks import require_one_output
+from clearprop.nn.argument_checks import no_array
 from clearprop.nn.layers import array_through, few_through
 from clearprop.nn.loss_text import SetLoss, require_pair, takes_weights
 from clearprop.nn.losses import has_log_link, is_binary, loss_task, quantiles_of, several_quantiles_of
@@ -469,7 +469,10 @@ def suitable_measures(fitted: Preprocessing, loss: object = None) -> tuple[str, 
 def outputs_on_trial(model: Any, x: Any) -> NDArray[Any]:
     """The model's outputs for a few rows of x, of which shape and dtype are asked: no kernel is loaded for them."""
     with no_grad():
-        return np.asarray(raw(require_one_output(model(x))))
+        outputs = raw(model(x))
+    if not isinstance(outputs, np.ndarray):
+        raise no_array(outputs)
+    return outputs
 
 
 def outputs_as_predicted(model: Any, x: Any) -> Any:
