@@ -9,7 +9,9 @@ import clearprop as cl
 from clearprop import nn
 from clearprop.compiler.row_products import row_products
 from clearprop.nn.alike import by_segments
+from clearprop.nn.fields import PARAMETER, STATE
 from clearprop.nn.layers import array_through
+from clearprop.nn.structure import select
 from clearprop.rules.eager import products_by
 from clearprop.train import metrics
 
@@ -45,6 +47,12 @@ LAYERS = {
         ],
         (14, 15, 3),
     ),
+    "residual": (
+        lambda **o: [
+            *nn.resnet(3, 4, widths=[6, 8], blocks=1, **o).layers, nn.Residual("relu"), nn.Residual(cl.square),
+        ],
+        (9, 10, 3),
+    ),
     "rows of pixels": (
         lambda **o: [
             nn.Unflatten((6, 6, 1)), nn.RandomFlip(), nn.Conv2d(1, 9, 3, rng=1, **o), "relu", nn.Flatten(), "linear",
@@ -63,9 +71,10 @@ def images(shape, rows, dtype):
 def network(name, dtype):
     layers, shape = LAYERS[name]
     model = nn.Sequential(*layers(dtype=dtype))
-    biases = {path: a for path, a in model.parameters().items() if path.endswith("bias")}
     drawn = np.random.default_rng(1)
-    return model.replace({path: drawn.normal(size=a.shape).astype(dtype) for path, a in biases.items()}), shape
+    arrays = select(model, PARAMETER, STATE)
+    numbers = {p: drawn.uniform(0.5, 2, a.shape) for p, a in arrays.items() if not p.endswith("weight")}
+    return model.replace(numbers), shape
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -115,7 +124,7 @@ class Doubled(nn.Conv2d, init=False):
         nn.Sequential(Doubled(3, 4, 3), "relu"),
         nn.Sequential(nn.Conv2d(3, 1, 3), "relu"),
         nn.Sequential(nn.ConvTranspose2d(3, 4, 3), "relu"),
-        nn.Sequential(nn.Residual(nn.Conv2d(3, 3, 3, padding="same"))),
+        nn.Sequential(nn.Residual(nn.Conv2d(3, 1, 3, padding="same"))),
         nn.Conv2d(3, 4, 3),
     ],
 )

@@ -486,8 +486,8 @@ def outputs_of(model: Any, x: Any) -> NDArray[Any]:
     require_rows(x)
     if len(x) <= FEW and (few := few_through(model, x, few_rows_by)) is not None:
         return few
-    compiled = by_segments(model, _COMPILED) if type(x) is np.ndarray else None
     with no_grad(), quiet(), _PRODUCTS:
+        compiled = by_segments(model, _COMPILED) if type(x) is np.ndarray else None
         parts = by_blocks(lambda rows: np.asarray(array_through(model, rows)), x, compiled)
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
