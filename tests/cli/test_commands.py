@@ -270,6 +270,18 @@ def test_predict_repeats_the_preprocessing_of_training(command):
 
 
 @pytest.mark.usefixtures("eager")
+@pytest.mark.filterwarnings("always::clearprop.errors.DataWarning")
+def test_warnings_are_sentences(command):
+    command("train", "penguins", *QUICK)
+    Path("new.csv").write_text(
+        "species,sex,body_mass_g,flipper_length_mm,bill_depth_mm,bill_length_mm,island\n"
+        "Adelie,FEMALE,3750,181,18.7,39.1,Torgersen\nGentoo,,5200,221,15,48.2,Atlantis\n"
+    )
+    told = command("importance", "runs/penguins-1", "new.csv", "--repeats", "1").err.splitlines()
+    assert told == ["column 'island': no feature for 'Atlantis' (1 row); encoded as none of the known levels"]
+
+
+@pytest.mark.usefixtures("eager")
 def test_predict_needs_the_columns_of_training(command):
     command("train", "iris", *QUICK)
     Path("new.csv").write_text("petal width (cm)\n1\n2\n")

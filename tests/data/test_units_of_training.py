@@ -83,6 +83,22 @@ def test_the_message_says_both_units(tmp_path, eager):
     )
 
 
+@pytest.mark.parametrize("first", [0, 1, 17, 39])
+def test_the_message_names_the_first_row_that_differs(first, tmp_path, eager):
+    """Training on two currencies, and predicting from another one: by the line of the file, few texts or many."""
+    run = trained(saved(tmp_path / "t.csv", "€"), target="y")
+    for mixed, distinct in ((True, 40), (True, 5), (False, 40), (False, 5)):
+        amounts = [f"{'$' if i >= first else '€' if mixed else ''}{i % distinct}" for i in range(40)]
+        rows = "".join(f"{text}\t1.5\t{i}\n" for i, text in enumerate(amounts))
+        (tmp_path / "new.csv").write_text("v\tx\ty\n" + rows)
+        assert answers(run, tmp_path / "new.csv").where == f"{tmp_path}/new.csv:{first + 2}, column 'v'"
+        if mixed and first:
+            for target in ("v", "y"):
+                with pytest.raises(DataError, match="more than one unit") as caught:
+                    trained(tmp_path / "new.csv", target=target)
+                assert caught.value.where == f"{tmp_path}/new.csv:{first + 2}, column 'v'"
+
+
 def test_amounts_in_two_currencies_are_refused_at_prediction_too(tmp_path, eager):
     for learned, got in (("bare", "EUR and USD"), ("$", "EUR and USD"), ("%", "% and shares of 1")):
         run = trained(saved(tmp_path / "t.csv", learned), target="y")

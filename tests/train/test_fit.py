@@ -225,5 +225,7 @@ def test_every_run_tells_what_it_does_not_train(caplog):
     model = Idle(cl.nn.Dense(3, 2, rng=0), cl.nn.Dense(3, 2, rng=1))
     for _ in range(2):
         caplog.clear()
-        cl.fit(model, (x, y), epochs=1)
+        heard = []
+        cl.fit(model, (x, y), epochs=1, callbacks=[lambda event, _, heard=heard: heard.append(event)])
         assert "idle.weight, idle.bias: not trained" in caplog.text
+        assert ["idle.weight" in event["message"] for event in heard if event["event"] == "warning"] == [True]

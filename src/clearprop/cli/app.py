@@ -8,8 +8,9 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +21,7 @@ from typer.main import get_command
 
 from clearprop import __version__
 from clearprop.cli.exit_codes import DONE, FAULT, INTERRUPTED, MISTAKE
-from clearprop.errors import ArgumentError, ClearpropError, unknown_name
+from clearprop.errors import ArgumentError, ClearpropError, printable, unknown_name
 from clearprop.program.processes import without_collector
 
 NAME = "clearprop"
@@ -166,7 +167,8 @@ def main(args: Sequence[str] | None = None) -> int:
         asked = given[:1] if given[:1] and given[0] in COMMANDS else COMMANDS  # start-up time: most need one command
         with without_collector():
             command = get_command(app_of(asked))
-        code = command(given, prog_name=NAME, standalone_mode=False)
+        with _warnings_as_sentences():
+            code = command(given, prog_name=NAME, standalone_mode=False)
         sys.stdout.flush()  # here a full disk can still be told, and at the end of the process no more
         return code if isinstance(code, int) else DONE
     except ClearpropError as mistake:
@@ -192,6 +194,24 @@ def main(args: Sequence[str] | None = None) -> int:
         if usage is not None:
             return _say(_usage(problem, usage()), MISTAKE)
         return _say(_fault(problem), FAULT)
+
+
+@contextmanager
+def _warnings_as_sentences() -> Iterator[None]:
+    """Tell what the library warns of on stderr as a sentence: the line of the source at which it does is no user's."""
+    before = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **further: Any) -> None:
+        if issubclass(category, UserWarning):
+            _say(printable(str(message).partition("\n")[0]), DONE)
+        else:
+            before(message, category, *place, **further)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 def _open_streams() -> None:

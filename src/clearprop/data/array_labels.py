@@ -107,18 +107,42 @@ def text_labels(value: Any, name: str, where: str = "") -> NDArray[Any] | None:
         return None
     if array.dtype.kind not in _TEXT or not array.size:
         return None
+    array = _as_given(value, array)
     if array.dtype.kind == "O" and not any(isinstance(item, str) for item in array.flat):
         return None
     if is_masked_array(value) and np.ma.is_masked(value):
         raise masked_error(value, name, where)
     if array.ndim == 0 or array.size != len(array):
         raise _text_error(name, "one label in every row: shape (rows,)", f"text of shape {array.shape}", where)
-    odd = [item for item in array.flat if not isinstance(item, str)] if array.dtype.kind == "O" else []
-    if odd:
-        got = f"{odd[0]!r} beside text; {quantity(len(odd), 'row')} without text"
-        raise _text_error(name, "text in every row, or numbers in every row", got, where)
+    require_one_kind(array, name, where)
     _require_writable(array, name, where)
     return array
+
+
+def require_one_kind(labels: Any, name: str, where: str = "") -> None:
+    """Raise DataError for labels of which some are text and others, numbers or gaps, are not.
+
+    >>> require_one_kind(["a", "b"], "y"), require_one_kind([0, 1], "y")
+    (None, None)
+    """
+    array = _as_given(labels, np.asarray(labels))
+    odd = [item for item in array.flat if not isinstance(item, str)] if array.dtype.kind == "O" else []
+    if odd and len(odd) < array.size:
+        got = f"{odd[0]!r} beside text; {quantity(len(odd), 'row')} without text"
+        gap = odd[0] is None or odd[0] != odd[0]
+        advice = _GAPS if gap else "labels of one kind, such as [str(label) for label in y]"
+        raise _text_error(name, "text in every row, or numbers in every row", got, where, advice)
+
+
+def _as_given(value: Any, array: NDArray[Any]) -> NDArray[Any]:
+    """The items of a list that are not all text, nor all bytes: NumPy would write numbers and gaps among text out."""
+    if not isinstance(value, list | tuple) or array.dtype.kind not in "SU":
+        return array
+    items = np.asarray(value, dtype=object)
+    return array if any(all(isinstance(item, kind) for item in items.flat) for kind in (str, bytes)) else items
+
+
+_GAPS = "leave those rows out, or name what is missing: 'unknown'"
 
 
 def _require_writable(array: NDArray[Any], name: str, where: str) -> None:
@@ -132,11 +156,11 @@ def _require_writable(array: NDArray[Any], name: str, where: str) -> None:
             raise _text_error(name, "text that UTF-8 can write", repr(item)[:60], where) from None
 
 
-def _text_error(name: str, expected: str, got: str, where: str) -> DataError:
+def _text_error(name: str, expected: str, got: str, where: str, advice: str = _GAPS) -> DataError:
     return DataError(
         f"{name} cannot be used as labels",
         expected=expected,
         got=got,
         where=where or user_line(),
-        try_="leave those rows out, or name what is missing: 'unknown'",
+        try_=advice,
     )

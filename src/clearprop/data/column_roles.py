@@ -38,7 +38,7 @@ from clearprop.data.slips import (
     is_mixed,
     mixed_column,
     mixed_times,
-    require_one_unit,
+    require_unit,
     seems_date,
     show_numbers,
     shows_date,
@@ -385,7 +385,7 @@ def used_column(column: Column, place: Locator, source: str = "", asked: str = "
             text, where = column.values[row], place(column.name, row)
             raise mixed_times(column.name, text, where, evidence.slips, evidence.fits)
     if column.marks:
-        require_one_unit(column.name, column.marks, f"{source}, column {column.name!r}")
+        require_unit(column, place)
     column = checked_column(column, place)
     if column.kind != "category":
         return column

@@ -115,7 +115,7 @@ class Column:
     `spelling` is how numbers and truth values were written, where that is known: of a target, whose classes keep it;
     `marks` what stood beside numbers: signs of money and percent, `k`.  `use` is what else is known of its values: the
     order of day and month in times, and of texts that are no levels what they are (see `readers.reading`); of times
-    `zoned` says whether they were given with a zone (None: not known).
+    `zoned` says whether they were given with a zone (None: not known).  `written`: texts of marked numbers.
     """
 
     name: str
@@ -128,6 +128,7 @@ class Column:
     zoned: bool | None = None
     known: Levels | TextBytes | None = field(default=None, repr=False)
     """What the reader knows of `texts`: of others than these it says nothing."""
+    written: Callable[[], NDArray[Any]] | None = field(default=None, repr=False)
 
     @property
     def texts(self) -> NDArray[Any] | None:
@@ -158,8 +159,7 @@ class Column:
     @property
     def present(self) -> NDArray[Any]:
         """The values that are there."""
-        absent = self.missing
-        return self.values[~absent] if absent.any() else self.values
+        return self.values[~absent] if (absent := self.missing).any() else self.values
 
     def take(self, rows: RowNumbers | NDArray[np.bool_]) -> Column:
         """The chosen rows, in the order asked for."""
@@ -167,7 +167,9 @@ class Column:
         if self.kind == "category":
             return replace(self, values=self.values[rows] if known is None else known.texts, known=known)
         spelling = None if self.spelling is None else self.spelling[rows] if known is None else known.texts
-        return replace(self, values=self.values[rows], spelling=spelling, known=known)
+        all_texts = self.written
+        written = None if all_texts is None else lambda: all_texts()[rows]
+        return replace(self, values=self.values[rows], spelling=spelling, known=known, written=written)
 
 
 def blank_column(name: str, rows: int) -> Column:
@@ -277,7 +279,7 @@ class Frame:
     decimal: str | None = None
     pictures: PictureForm | None = None
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the columns, in their order."""
         return names_of(self.columns)
@@ -386,8 +388,7 @@ def as_number(column: Column, place: Locator) -> Column:
     [1.0, nan]
     """
     if column.kind == "category":
-        slips = (row for row, text in enumerate(column.values) if text is not None and not is_number(text))
-        row = next(slips, None)
+        row = next((r for r, text in enumerate(column.values) if text is not None and not is_number(text)), None)
         if row is not None:
             raise text_among_numbers(column, row, place)
         numbers = [np.nan if text is None else float(text) for text in column.values]
@@ -396,7 +397,7 @@ def as_number(column: Column, place: Locator) -> Column:
     if infinite.any():
         row = int(np.argmax(infinite))
         raise infinite_value(column.name, column.values[row], int(infinite.sum()), place(column.name, row))
-    return replace(column, kind="number")
+    return column if column.kind == "number" else replace(column, kind="number")
 
 
 def infinite_value(name: str, value: float, number: int, where: str) -> DataError:
@@ -464,8 +465,7 @@ def is_number(text: str) -> bool:
     return True
 
 
-LONGEST_WORD = 12
-"""The most letters of a text that may stand for a missing number."""
+LONGEST_WORD = 12  # the most letters of a text that may stand for a missing number
 
 
 def text_among_numbers(column: Column, row: int, place: Locator) -> DataError:

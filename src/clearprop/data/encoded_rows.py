@@ -127,7 +127,8 @@ def named_as(frame: Frame, learned: Sequence[Any], target: str) -> Frame:
         )
     _require_shape(names, [column.name for column in features], frame.source)
     _require_scale(features, learned, frame.source)
-    named = [replace(column, name=name) for name, column in zip(names, features, strict=True)]
+    pairs = zip(names, features, strict=True)  # one row of an image is hundreds of columns, most of which have their name
+    named = [column if column.name == name else replace(column, name=name) for name, column in pairs]
     if frame.target is not None:
         named.append(replace(frame[frame.target], name=target))
     return replace(frame, columns=(*named, *files), target=None if frame.target is None else target)

@@ -339,12 +339,12 @@ class Preprocessing:
         findings = Findings()
         there = set(frame.names)
         features = (steps[c.name] if c.name in there else blank_column(c.name, steps.rows) for c in self.columns)
-        chosen = (replace(column.take(own), spelling=None) for column in features)
+        chosen = (column.take(own) for column in features)
+        chosen = (c if c.spelling is None else replace(c, spelling=None) for c in chosen)
         x = self._matrix(chosen, len(own), lambda c, row: steps.place(c, int(own[row])), findings, series)
         goals = [frame[name].take(kept) for name in self.target.names] if with_target else []
         y = self._encoded_target(goals, place) if with_target else None
-        by = () if self.sequence is None else self.sequence.columns
-        known = (*by, *self.target.names, *(d.name for d in self.dropped))
+        known = [*(self.sequence.columns if self.sequence else ()), *self.target.names, *(d.name for d in self.dropped)]
         report = report_on(findings, names, [c.name for c in self.source_columns], known, frame.rows - len(kept))
         report = report if frame.pictures is None else replace(report, notes=frame.notes, far={})  # of bytes
         report = report if series is None else replace(report, notes=series.notes)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from clearprop.data.readers.number_marks import (
     MULTIPLES,
     NO_CENTS,
     SECONDS,
+    marks_of,
     mixed_units,
     multiples_in,
     units_in,
@@ -235,6 +237,29 @@ def multiples_read(columns: Iterable[Any]) -> list[str]:
     return found
 
 
+def first_told(column: Column, odd: Callable[[Collection[str]], object]) -> int:
+    """The first row at which `odd` says something of the marks down to it; else the first that holds a value.
+
+    >>> prices = np.array(["$5", "$6", "€7"], dtype=object)
+    >>> column = Column("price", "number", np.array([5.0, 6.0, 7.0]), written=lambda: prices)
+    >>> first_told(column, mixed_units)
+    2
+    """
+    if column.written is None:
+        return int(np.argmin(column.missing))
+    import polars as pl  # start-up time: few columns need it
+
+    texts = pl.Series(column.written(), dtype=pl.String)
+    ends = range(1, len(texts) + 1)
+    return min(bisect_left(ends, True, key=lambda end: bool(odd(marks_of(texts[:end])))), len(texts) - 1)
+
+
+def require_unit(column: Column, place: Locator) -> None:
+    """Raise DataError for a column of numbers of more than one unit: see `require_one_unit`."""
+    if mixed_units(column.marks):
+        require_one_unit(column.name, column.marks, place(column.name, first_told(column, mixed_units)))
+
+
 def require_one_unit(name: str, marks: Collection[str], where: str) -> None:
     """Raise DataError for numbers of which some are amounts of other money, or shares in percent, than others."""
     units = mixed_units(marks)
@@ -267,18 +292,21 @@ def require_numbers_as_trained(
             f"column {column.name!r} must hold numbers",
             expected="numbers, as in training",
             got=other,
-            where=place(column.name, 0),
+            where=place(column.name, int(np.argmin(column.missing))),
             try_="give the numbers, or leave the column empty",
         )
-    found = "" if units is None or len(units) > 1 else _other_unit([*units], column.marks, -1 <= low <= high <= 1)
-    if units is not None and found:
+    if units is None or len(units) > 1:
+        return
+    found = _other_unit([*units], column.marks, within_one := -1 <= low <= high <= 1)
+    if found:
+        row = first_told(column, lambda marks: _other_unit([*units], marks, within_one))
         raise DataError(
             f"column {column.name!r} is told in another unit than in training",
             expected=f"numbers in {next(iter(units))}, or without a sign"
             if units
             else "numbers without a sign, as in training",
             got=found,
-            where=place(column.name, 0),
+            where=place(column.name, row),
             try_="convert them; numbers that are in the unit of training may be written without a sign",
         )
 

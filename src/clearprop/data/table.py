@@ -42,7 +42,7 @@ from clearprop.data.columns import (
 from clearprop.data.readers.reading import AS_SHOWN, RANDOM, ColumnChoice, Reading, Splitting, words_of
 from clearprop.data.readers.sources import read
 from clearprop.data.row_weights import as_weights
-from clearprop.data.slips import TOTALS, mixed_column, multiples_read, require_one_unit, row_of_text, show_numbers
+from clearprop.data.slips import TOTALS, mixed_column, multiples_read, require_unit, row_of_text, show_numbers
 from clearprop.data.target_transforms import require_known
 from clearprop.errors import ArgumentError, DataError
 
@@ -365,7 +365,7 @@ def known_target(goal: Column, asked: str, choice: ColumnChoice, place: Locator)
     said = choice.kind_of(goal.name)
     if asked != "classification" and said != "category":
         if said != "number" and goal.marks:
-            require_one_unit(goal.name, goal.marks, place(goal.name, 0))
+            require_unit(goal, place)
         goal = checked_column(goal, place)
     if goal.kind == "number" or said == "number":
         goal = as_number(goal, place)

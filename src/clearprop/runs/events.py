@@ -57,10 +57,22 @@ class Events:
     def __init__(self, subscribers: Iterable[Subscriber] = (), first: int = 0) -> None:
         self._subscribers = list(subscribers)
         self._next = first
+        self._early: list[Event] = []
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Hand all events from now on to `subscriber` too."""
         self._subscribers.append(subscriber)
+
+    def catch_up(self, subscriber: Subscriber) -> None:
+        """Hand the warnings that were sent ahead of a training's start to `subscriber`, which subscribes at its start.
+
+        >>> events = Events()
+        >>> _ = events.emit("warning", message="b: not trained")
+        >>> events.catch_up(lambda event: print(event["message"]))
+        b: not trained
+        """
+        for event in self._early:
+            subscriber(event)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Hand `subscriber` no more of them; raises ValueError unless it was handed them."""
@@ -71,6 +83,10 @@ class Events:
         head = {"v": VERSION, "seq": self._next, "time": _now(), "event": event, "step": step, "epoch": epoch}
         self._next += 1
         sent = {**head, **{name: plain(value) for name, value in more.items()}}
+        if event == "warning":
+            self._early.append(sent)
+        elif event in ("start", "end"):
+            self._early.clear()
         for subscriber in self._subscribers:
             subscriber(sent)
         return sent

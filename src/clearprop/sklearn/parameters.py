@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.array_checks import require_one_index, require_unmasked
+from clearprop.data.array_labels import require_one_kind
 from clearprop.errors import ArgumentError, checked_methods, user_line
 
 Rule = tuple[Callable[[Any], bool], str]
@@ -117,11 +118,12 @@ def columns_of(y: Any) -> int:
 
 
 def require_arrays_of_rows(X: Any, y: Any, weight: Any, door: str = "fit") -> None:
-    """Raise DataError for arrays with masked values, and for pandas objects of as many rows under another index.
+    """Raise DataError for masked values, labels of several kinds, and pandas objects under different indices.
 
     By position, rows that do not belong together would meet.  Where the numbers of rows differ, others say so.
     """
     require_unmasked(X=X, y=y, sample_weight=weight)
+    require_one_kind(y, "y")
     labelled = [part for part in (X, y, weight) if hasattr(getattr(part, "index", None), "equals")]
     if len({len(part) for part in labelled}) == 1:
         require_one_index(labelled, door)

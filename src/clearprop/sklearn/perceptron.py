@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -21,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from clearprop.attribution import PredictionExplanation
 from clearprop.compiler import expect_training
 from clearprop.data.array_checks import require_unmasked
-from clearprop.errors import ArgumentError, RunError, checked_methods, user_line
+from clearprop.errors import ArgumentError, RunError, checked_methods, user_line, warn_user
 from clearprop.runs.checkpoints import Standing
 from clearprop.runs.state import State
 from clearprop.sklearn.parameters import (
@@ -287,11 +286,10 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             self.best_loss_ = -watch.best
         self.loss_ = watch.curve[-1] if watch.curve else math.nan
         if not more and not watch.asked and run.status == "done":
-            warnings.warn(
+            warn_user(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
                 "converged yet.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
 
     def _fit_whole(self, X: Any, y: Any, weight: Any) -> None:
@@ -318,9 +316,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         if isinstance(self.batch_size, str):
             return min(200, rows)
         if self.batch_size > rows:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
-            )
+            warn_user("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", UserWarning)
         return min(int(self.batch_size), rows)
 
     # ------------------------------------------------------------------------------------------------ using it

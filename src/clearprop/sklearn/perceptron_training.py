@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -17,6 +16,7 @@ from sklearn.metrics import r2_score
 from clearprop import nn, optim
 from clearprop.arrays import asarray
 from clearprop.data.training_data import prepare
+from clearprop.errors import warn_user
 from clearprop.nn.losses import binary_cross_entropy, cross_entropy, mse, poisson
 from clearprop.optim.hyperparameters import NOT_NEGATIVE, hyper
 from clearprop.program.values import raw
@@ -297,6 +297,6 @@ def _train(job: Job) -> Run:
     try:
         return train(job)
     except TrainingInterrupted as stop:
-        warnings.warn("Training interrupted by user.", stacklevel=5)
+        warn_user("Training interrupted by user.", UserWarning)
         run: Run = stop.run
         return run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from clearprop.autodiff.transforms import value_and_grad
 from clearprop.autodiff.trees import flatten, unflatten
 from clearprop.compiler import compile as compiled
+from clearprop.errors import warn_user
 from clearprop.rules.elementwise import square
 from clearprop.rules.reductions import sum
 from clearprop.sklearn.perceptron_training import LOSSES
@@ -80,10 +80,9 @@ def minimise(kind: str, network: Any, rows: tuple[Any, Any, Any], estimator: Any
     options = {"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol}
     result = minimize(value_and_slope, start, jac=True, method="L-BFGS-B", options=options)
     if result.status == 1:
-        warnings.warn(
+        warn_user(
             f"lbfgs failed to converge after {result.nit} iterations (max_iter={estimator.max_iter}, "
             f"max_fun={estimator.max_fun}): increase them, or scale the data",
             ConvergenceWarning,
-            stacklevel=6,
         )
     return Found(network_at(result.x), float(result.fun), int(min(result.nit, estimator.max_iter)))

@@ -124,6 +124,7 @@ class Loop:
         self._subscribers: list[Subscriber] = [*([] if self._writer is None else [self._writer]), self._call_back]
         for subscriber in self._subscribers:
             events.subscribe(subscriber)
+        events.catch_up(self._call_back)
 
     def unsubscribe(self) -> None:
         """Hear of nothing more: the stream is the caller's, and would keep all that this run holds."""

@@ -436,7 +436,8 @@ class Cells:
         else:
             values = (self.text.str.to_lowercase() == "true").cast(pl.Float64).to_numpy()
         spelling = self.objects if spelled and kind != "category" else None
-        return Column(self.name, kind, values, spelling=spelling, marks=marks, known=known)
+        written = (lambda: self.objects) if marks else None
+        return Column(self.name, kind, values, spelling=spelling, marks=marks, known=known, written=written)
 
     @cached_property
     def _read(self) -> tuple[polars.Series, bool] | None:

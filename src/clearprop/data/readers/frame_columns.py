@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -139,6 +140,23 @@ def _kind_of_values(name: str, values: list[Any]) -> ColumnKind:
     if len(found) > 1:
         raise _strange_column(name, " and ".join(f"{v!r} of type {type(v).__name__}" for v in found.values()))
     return next(iter(found), "category")
+
+
+def of_one_kind(name: str, values: Sequence[Any]) -> list[Any]:
+    """Values of a column that come in a list: NaN among text is a gap, numbers are whole or all floats.
+
+    Raises DataError for values of several kinds, which a data frame would write out as text.
+
+    >>> of_one_kind("a", [1, 2.5]), of_one_kind("a", ["x", float("nan")])
+    ([1.0, 2.5], ['x', None])
+    """
+    items = [None if isinstance(value, Real) and value != value else value for value in values]
+    if len({type(item) for item in items} - {type(None)}) < 2:
+        return list(values) if all(isinstance(value, Real | None) for value in values) else items
+    if _kind_of_values(name, items) != "number":
+        return items
+    whole = all(isinstance(item, Integral | None) for item in items)
+    return [None if item is None else int(item) if whole else float(item) for item in items]
 
 
 _TYPES: dict[tuple[type, ...], ColumnKind] = {

@@ -39,7 +39,7 @@ from clearprop.data.readers.formats import (
     place_of_row,
     require_columns_in_bounds,
 )
-from clearprop.data.readers.frame_columns import frame_columns
+from clearprop.data.readers.frame_columns import frame_columns, of_one_kind
 from clearprop.data.readers.frame_kinds import frame_error, is_frame, known_frame
 from clearprop.data.readers.npz_file import lengths_error, read_npz, values_in_npz
 from clearprop.data.readers.plain_text import plain_text
@@ -85,7 +85,7 @@ def read(
         return read_arrays(source[0], source[1])
     if isinstance(source, np.ndarray):
         return read_arrays(source, None)
-    if isinstance(source, Mapping) or (isinstance(source, list) and source and isinstance(source[0], Mapping)):
+    if isinstance(source, Mapping) or _is_rows(source):
         source = _frame_of_values(source)
     return _read_data_frame(source, target, as_text, reading.spelled)
 
@@ -94,24 +94,40 @@ def _frame_of_values(values: Any) -> Any:
     """A data frame of columns by name, or of rows that each have their values by name; single values are one row."""
     import polars as pl
 
+    if isinstance(values, list):
+        odd = next((row for row in values if not isinstance(row, Mapping)), None)
+        if odd is not None:
+            raise _no_table(f"rows by name, and {type(odd).__name__} among them")
+        names = dict.fromkeys(name for row in values for name in row)
+        values = {name: [row.get(name) for row in values] for name in names}
+    columns = {n: of_one_kind(str(n), v) if isinstance(v, list | tuple) else v for n, v in values.items()}
     try:
-        return pl.DataFrame(values, infer_schema_length=None) if isinstance(values, list) else pl.DataFrame({**values})
+        return pl.DataFrame(columns)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as problem:
-        raise DataError(
-            "these values are no table",
-            expected="columns by name, all of one length and each of one kind, or a list of such rows",
-            got=" ".join(str(problem).split()),
-            try_='{"size": [75.0, 90.0], "place": ["town", "sea"]}',
-        ) from None
+        raise _no_table(" ".join(str(problem).split())) from None
+
+
+def _no_table(got: str) -> DataError:
+    return DataError(
+        "these values are no table",
+        expected="columns by name, all of one length and each of one kind, or a list of such rows",
+        got=got,
+        try_='{"size": [75.0, 90.0], "place": ["town", "sea"]}',
+    )
 
 
 def is_table(source: Any) -> bool:
-    """Whether a source has columns with names: a file, a data frame (a lazy one, too), or columns by name.
+    """Whether a source has columns with names: a file, a data frame (a lazy one, too), columns or rows by name.
 
-    >>> is_table("houses.csv"), is_table({"size": [1, 2]}), is_table(np.zeros((2, 2)))
-    (True, True, False)
+    >>> is_table("houses.csv"), is_table({"size": [1, 2]}), is_table([{"size": 1}]), is_table(np.zeros((2, 2)))
+    (True, True, True, False)
     """
-    return isinstance(source, str | Path | Mapping | Frame) or is_frame(source)
+    return isinstance(source, str | Path | Mapping | Frame) or _is_rows(source) or is_frame(source)
+
+
+def _is_rows(source: Any) -> bool:
+    """Whether these are rows that each have their values by name."""
+    return isinstance(source, list) and bool(source) and isinstance(source[0], Mapping)
 
 
 def _no_source(got: str) -> DataError:
