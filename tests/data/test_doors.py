@@ -158,6 +158,14 @@ COLUMNS = {
     "arrow integers": (pandas.Series([1, None, 3, 4], dtype="int32[pyarrow]"), "number", [1, None, 3, 4]),
     "arrow truth values": (pandas.Series(GAPS, dtype="bool[pyarrow]"), "boolean", [1, None, 0, 1]),
     "arrow strings": (pandas.Series(["a", None, "b", "c"], dtype="string[pyarrow]"), "category", ["a", None, "b", "c"]),
+    "arrow times": (
+        pandas.Series(pandas.to_datetime(["1970-01-02", None, *["1970-01-03"] * 2])).astype("timestamp[us][pyarrow]"),
+        "time", [86400, None, 172800, 172800],
+    ),
+    "arrow durations": (
+        pandas.Series(pandas.to_timedelta([1, None, 2, 3], unit="s")).astype("duration[us][pyarrow]"), "number",
+        [1, None, 2, 3],
+    ),
     "polars booleans": (polars.Series(GAPS), "boolean", [1, None, 0, 1]),
     "polars enum": (polars.Series(["a", "b", "a", "b"], dtype=polars.Enum(["a", "b"])), "category", ["a", "b"] * 2),
 }  # fmt: skip

@@ -30,8 +30,8 @@ class Watched:
         return cl.nn.cross_entropy(outputs, y)
 
 
-TRIALS = 3
-"""Calls before the first batch: of the trial step, and of what looks for a loss that compares all rows."""
+TRIALS = 4
+"""Calls before the first batch: of the trial step, of what looks for a loss that compares all rows, of the probe."""
 OPTIONS = {"loss": Watched(), "epochs": 4, "batch_size": 8, "validation": 0.25, "metrics": ("accuracy",)}
 OPTIONS |= {"checkpoint_seconds": 0.0}
 PLAIN = {**OPTIONS, "loss": "cross_entropy"}
@@ -321,3 +321,39 @@ cannot write {name!r}
     )
     run = cl.fit(network, data, resume=out, **OPTIONS)
     assert bits(run.last) == bits(undisturbed.last)
+
+
+class Scaled(cl.nn.Module):
+    inner: cl.nn.Dense
+    scale: float = cl.nn.static(default=1.0)
+
+    def forward(self, x):
+        return self.scale * self.inner(x)
+
+
+def scaled(scale):
+    return Scaled(cl.nn.Dense(2, 1, rng=0), scale)
+
+
+def squares(weight):
+    return lambda outputs, y: weight * cl.mean((outputs - y) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("model", "loss"),
+    [
+        (scaled(3.0), squares(1.0)),
+        (scaled(2.0), squares(1.5)),
+        (scaled(2.0), "mae"),
+        (scaled(2.0), lambda outputs, y: cl.mean(cl.abs(outputs - y))),
+    ],
+)
+def test_other_fields_and_another_loss_of_the_users_own_are_refused(model, loss, tmp_path):
+    """A file tells nothing of them but their numbers: the loss that weights which are set give on the first rows."""
+    x, y = np.random.default_rng(0).normal(size=(24, 2)), np.ones((24, 1))
+    begun = cl.fit(scaled(2.0), (x, y), loss=squares(1.0), epochs=1, out=tmp_path / "run")
+    with pytest.raises(cl.errors.RunError, match="the run can only be resumed"):
+        cl.fit(model, (x, y), loss=loss, epochs=2, resume=tmp_path / "run")
+    on = cl.fit(scaled(2.0), (x, y), loss=squares(1.0), epochs=2, resume=tmp_path / "run")
+    assert bits(on.last) == bits(cl.fit(scaled(2.0), (x, y), loss=squares(1.0), epochs=2).last)
+    assert begun.steps < on.steps

@@ -67,6 +67,7 @@ def test_the_folder_is_as_described(made):
         "forked",
         "environment",
         "earlier",
+        "probe",
     }
     assert set(config["environment"]) == {"python", "platform", "processor", "blas", "threads", "versions"}
     assert config["settings"]["optimizer"]["name"] == "adam"

@@ -127,7 +127,9 @@ def named_as(frame: Frame, learned: Sequence[Any], target: str) -> Frame:
         )
     _require_shape(names, [column.name for column in features], frame.source)
     _require_scale(features, learned, frame.source)
-    pairs = zip(names, features, strict=True)  # one row of an image is hundreds of columns, most of which have their name
+    pairs = zip(
+        names, features, strict=True
+    )  # one row of an image is hundreds of columns, most of which have their name
     named = [column if column.name == name else replace(column, name=name) for name, column in pairs]
     if frame.target is not None:
         named.append(replace(frame[frame.target], name=target))

@@ -65,9 +65,9 @@ _PLANS: weakref.WeakKeyDictionary[Run, Plan] = weakref.WeakKeyDictionary()
 
 def plan_of(run: Run) -> Plan:
     """The run's plan, with its data, which are read once."""
-    if run not in _PLANS:
-        if run.workings is None:
-            raise RunError("this run cannot be opened", got="a run without its workings", try_="cl.load(folder)")
+    if run.workings is None:
+        raise RunError("this run cannot be opened", got="a run without its workings", try_="cl.load(folder)")
+    if run not in _PLANS or run.workings.first is not None:  # one of this process is at hand, and looks at its arrays
         _PLANS[run] = run.workings.plan()
     return _PLANS[run]
 

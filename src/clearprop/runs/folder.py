@@ -52,7 +52,8 @@ class Config:
     """The file `config.json`.
 
     `command` holds the options of `clearprop train`, None for `cl.fit`.  `environment` is that of the newest steps;
-    `earlier` tells of those before them, where a run was resumed in another one.
+    `earlier` tells of those before them, where a run was resumed in another one.  `probe` is the loss of set weights on
+    the first rows, where network or loss are of the user's own: that no other ones go on with the run.
     """
 
     format: int
@@ -64,6 +65,7 @@ class Config:
     forked: Forked | None
     environment: Environment
     earlier: tuple[Stretch, ...] = ()
+    probe: float | None = None
 
     def differences(self, after: int, until: int, now: Environment) -> list[str]:
         """What differs between `now` and where the steps from `after` + 1 to `until` were made, if that may matter."""
@@ -236,7 +238,7 @@ class RunFolder:
 
     def config(self) -> Config:
         """Read `config.json`."""
-        since = {"earlier": [], "data": {"columns": None, "labels": None}}
+        since: dict[str, Any] = {"earlier": [], "probe": None, "data": {"columns": None, "labels": None}}
         config: Config = _read(Config, self.path / "config.json", "the run's config", since)
         return config
 

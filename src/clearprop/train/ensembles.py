@@ -27,11 +27,11 @@ from clearprop.runs.folder import RunFolder, Summary
 from clearprop.train.baselines import rows_to_measure
 from clearprop.train.evaluation import evaluate_part
 from clearprop.train.intervals import ErrorQuantiles
-from clearprop.train.job import Job, JobAtHand, fit_to_model
+from clearprop.train.job import Job, fit_to_model
 from clearprop.train.metrics import METRICS, find_metrics
 from clearprop.train.planning import job_for
 from clearprop.train.run import Run
-from clearprop.train.training import config_of, evaluate_test, train_fork
+from clearprop.train.training import JobAtHand, config_of, evaluate_test, train_fork
 from clearprop.train.workings import Workings
 
 

@@ -77,29 +77,6 @@ class Job:
     world: World | None = None
 
 
-class JobAtHand:
-    """A job that was made in this process, and its plan; called, it gives the job.
-
-    A pickle holds a job with arrays, without those that listen; its plan, whose steps may be compiled, is made anew.
-    """
-
-    def __init__(self, job: Job, plan: Plan | None = None) -> None:
-        self.job, self._plan = job, plan
-
-    def __call__(self) -> Job:
-        """The job."""
-        return self.job
-
-    def plan(self) -> Plan:
-        """The plan of the job."""
-        if self._plan is None:
-            self._plan = make_plan(self.job)
-        return self._plan
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"job": replace(self.job, callbacks=(), events=Events(), tick=None, world=None), "_plan": None}
-
-
 def make_plan(job: Job) -> Plan:
     """The plan of a job whose data fit its model."""
     settings, optimizer = job.settings, job.optimizer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,19 +13,22 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from clearprop import nn
+from clearprop.autodiff.trees import flatten, unflatten
 from clearprop.compiler import pool_asleep
 from clearprop.data.parts import sample_rows
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import sample_weights
 from clearprop.distributed import World
-from clearprop.errors import RunError
+from clearprop.errors import RunError, user_line
 from clearprop.files.folder_lock import hold_folder
 from clearprop.files.presence import require_free
 from clearprop.files.tree_arrays import to_bytes
 from clearprop.nn.losses import loss_task
 from clearprop.optim.hyperparameters import in_full
 from clearprop.optim.transform import ParameterView
-from clearprop.program.values import raw
+from clearprop.program.types import is_floating
+from clearprop.program.values import no_grad, raw
+from clearprop.rules import random
 from clearprop.runs.checkpoints import Standing, checkpoint_files, checkpoint_steps, load_checkpoint
 from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, Events
@@ -41,7 +44,7 @@ from clearprop.train.forking import forked_job
 from clearprop.train.headline import as_summary
 from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.intervals import validation_errors
-from clearprop.train.job import Job, JobAtHand, fit_to_model, make_plan
+from clearprop.train.job import Job, fit_to_model, make_plan
 from clearprop.train.metrics import Measure, target_unit
 from clearprop.train.run import Run
 from clearprop.train.thresholds import AUTO, DECIDED, at_choice, choice_of, decide_by
@@ -153,7 +156,32 @@ def config_of(job: Job) -> Config:
         command=job.command,
         forked=None if job.origin is None else job.origin.forked,
         environment=environment(),
+        probe=_probe(job),
     )
+
+
+def _probe(job: Job) -> float | None:
+    """The loss of set weights on the first rows: what a network and a loss of the user's compute, in one number.
+
+    None for parts of the library, where no folder is written that could be gone on with, or there is no such number.
+    """
+    known = describe(job.model) is not None and loss_task(job.loss.name) is not None
+    if known or (job.out or job.resume) is None or not isinstance(job.data.train, tuple):
+        return None
+    leaves, structure = flatten(job.model)
+    for i, leaf in enumerate(map(raw, leaves)):
+        if is_floating(leaf.dtype):
+            leaves[i] = np.cos(np.arange(leaf.size) + i).reshape(leaf.shape).astype(leaf.dtype)
+    weight = [job.data.weights["training"]] if "training" in job.data.weights else []
+    x, y, *weight = (rows[:_PROBED] for rows in (*job.data.train, *weight))
+    with no_grad(), np.errstate(all="ignore"), suppress(Exception):  # weights like these may be none for this network
+        outputs, _ = nn.apply(unflatten(structure, leaves), x, train=True, rng=random.key(0))
+        loss = float(job.loss(outputs, y, *weight))
+        return loss if math.isfinite(loss) else None
+    return None
+
+
+_PROBED = 8
 
 
 def _remarks(plan: Plan, config: Config, state: State) -> Iterator[str]:
@@ -211,6 +239,14 @@ def _reopen_folder(path: Path, config: Config, plan: Plan, first: State) -> _Ope
 
 def _require_same(now: Config, before: Config, path: Path) -> None:
     """Raise RunError unless the run continues with the same network, data and settings."""
+    if now.probe is not None and before.probe is not None and not math.isclose(now.probe, before.probe, rel_tol=1e-3):
+        raise RunError(
+            "the run can only be resumed by the network and the loss that it was started with",
+            expected=f"a loss of {before.probe:g} with set weights on the first rows",
+            got=f"{now.probe:g}: something else is computed",
+            where=str(path),
+            try_="the same modules, with the same fields that are no parameters, and the same loss; or a new run",
+        )
     for part in ("model", "parameters", "settings", "data"):
         new, old = getattr(now, part), getattr(before, part)
         if part in ("settings", "data"):
@@ -285,13 +321,54 @@ def _end_run(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> 
     forked_from = None if job.origin is None else job.origin.standing.state
     start = first if config.forked is None else forked_from
     # what is replayed or forked later is computed by this process alone
-    held = JobAtHand(job, plan) if job.world is None else JobAtHand(replace(job, world=None))
+    known = config.data.digest if isinstance(job.data.train, tuple) else None  # what lies on disk is not the caller's
+    alone = job if job.world is None else replace(job, world=None)
+    held = JobAtHand(alone, plan if job.world is None else None, known)
     metrics = at_choice(job.metrics, job.settings, choice_of(job.settings, summary.threshold))
     workings = Workings(job.optimizer, job.loss, metrics, held.plan, start, standing, held, train_fork)
     last = plan.shown(loop.state)
     run = Run(model, last, loop.history, summary, config, job.data.preprocessing, job.resume or job.out, workings)
     _tell_end(job.events, run)
     return run
+
+
+class JobAtHand:
+    """A job that was made in this process, and its plan; called, it gives the job.
+
+    Arrays are those of the caller, who may have changed them since: where the `digest` that they had is known, other
+    numbers are refused.  A pickle holds a job with arrays, without those that listen; its plan, whose steps may be
+    compiled, is made anew.
+    """
+
+    def __init__(self, job: Job, plan: Plan | None = None, digest: str | None = None) -> None:
+        self.job, self._plan, self._digest = job, plan, digest
+
+    def __call__(self) -> Job:
+        """The job.  Raises RunError for data that have changed."""
+        self._require_same_arrays()
+        return self.job
+
+    def plan(self) -> Plan:
+        """The plan of the job.  Raises RunError for data that have changed."""
+        self._require_same_arrays()
+        if self._plan is None:
+            self._plan = make_plan(self.job)
+        return self._plan
+
+    def _require_same_arrays(self) -> None:
+        if self._digest is None or self.job.data.record().digest == self._digest:
+            return
+        raise RunError(
+            "the arrays of this run have changed since it was trained",
+            expected="the numbers that it learned from, by their SHA-256",
+            got="others in the same arrays",
+            where=user_line(),
+            try_="train on copies of arrays that are written to later: cl.fit(model, (x.copy(), y.copy()))",
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        alone = replace(self.job, callbacks=(), events=Events(), tick=None, world=None)
+        return {"job": alone, "_plan": None, "_digest": self._digest}
 
 
 def _summary(job: Job, model: Any, loop: Loop) -> Summary:

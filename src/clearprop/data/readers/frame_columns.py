@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -99,7 +99,7 @@ def _frame_times(series: Any) -> NDArray[np.float64]:
 
 def _ticks_in_seconds(ticks: Any) -> NDArray[np.float64]:
     """Microseconds as seconds, NaN where none are."""
-    return ticks_as_seconds([None if tick is None or tick != tick else int(tick) for tick in ticks.to_list()])
+    return ticks_as_seconds([None if tick is None or tick != tick else int(tick) for tick in _items(ticks)])
 
 
 def _kind_of_series(series: Any) -> ColumnKind:
@@ -150,13 +150,21 @@ def of_one_kind(name: str, values: Sequence[Any]) -> list[Any]:
     >>> of_one_kind("a", [1, 2.5]), of_one_kind("a", ["x", float("nan")])
     ([1.0, 2.5], ['x', None])
     """
-    items = [None if isinstance(value, Real) and value != value else value for value in values]
-    if len({type(item) for item in items} - {type(None)}) < 2:
-        return list(values) if all(isinstance(value, Real | None) for value in values) else items
-    if _kind_of_values(name, items) != "number":
+    kinds = {type(value) for value in values if not _is_gap(value)}
+    if len(kinds) < 2 and all(issubclass(kind, Real) for kind in kinds):
+        return list(values)
+    items = [None if _is_gap(value) else value for value in values]
+    if len(kinds) < 2 or _kind_of_values(name, items) != "number":
         return items
-    whole = all(isinstance(item, Integral | None) for item in items)
-    return [None if item is None else int(item) if whole else float(item) for item in items]
+    return _numbers_of(items, int if all(issubclass(kind, Integral) for kind in kinds) else float)
+
+
+def _numbers_of(items: Sequence[Any], cast: Callable[[Any], Any]) -> list[Any]:
+    return [None if item is None else cast(item) for item in items]
+
+
+def _is_gap(value: Any) -> bool:
+    return value is None or (isinstance(value, Real) and bool(value != value))
 
 
 _TYPES: dict[tuple[type, ...], ColumnKind] = {
