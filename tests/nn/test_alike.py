@@ -7,6 +7,7 @@ import pytest
 
 import clearprop as cl
 from clearprop import nn
+from clearprop.compiler.compiled_function import MANY_SIZES
 from clearprop.compiler.row_products import row_products
 from clearprop.nn.alike import by_segments
 from clearprop.nn.fields import PARAMETER, STATE
@@ -109,6 +110,16 @@ def test_many_images_are_judged_compiled(monkeypatch):
         assert len(set(sizes)) == (rows > 63), rows
     whole = cl.nn.Sequential(*model.layers[:-1])  # what is compiled is all of it
     assert np.array_equal(metrics.outputs_of(whole, x)[400:], metrics.outputs_of(whole, x[400:]), equal_nan=True)
+
+
+def test_nobody_is_told_that_layers_are_compiled_for_many_sizes(monkeypatch):
+    """No function of the user's is."""
+    for bound in ("WORTH", "LEAST", "NEAR"):
+        monkeypatch.setattr(sys.modules["clearprop.compiler.row_products"], bound, 0)
+    before, model = metrics._COMPILED.cache_info().misses, nn.Sequential(nn.Conv1d(1, 2, 2), "relu")
+    for length in range(5, MANY_SIZES + 7):
+        metrics.outputs_of(model, np.ones((64, length, 1), np.float32))
+    assert metrics._COMPILED.cache_info().misses > before + MANY_SIZES
 
 
 class Doubled(nn.Conv2d, init=False):

@@ -493,4 +493,5 @@ def outputs_of(model: Any, x: Any) -> NDArray[Any]:
 
 
 _COMPILED = compile(lambda layers, x: layers(x))
+_COMPILED.told.update(("sizes", "kinds"))  # that it is compiled for many networks is no user's doing
 _PRODUCTS = AwaitedWork()
