@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import gc
 import pickle
 
@@ -400,3 +401,25 @@ def test_a_forward_may_make_a_network_that_uses_a_layer_twice():
     np.testing.assert_allclose(cl.compile(lambda m, x: m(x))(model, x), model(x), rtol=1e-12)
     cl.check_grads(lambda m: cl.sum(cl.square(m(x))), (model,), order=1)
     assert cl.fit(model, (x, x), epochs=2, batch_size=2, progress=False).predict(x).shape == (2, 3)
+
+
+class Kept(nn.Module):
+    """A layer that computes something of its parameter once."""
+
+    weight: cl.Tensor = nn.parameter()
+
+    @functools.cached_property
+    def doubled(self):
+        return {"weight": self.weight * 2.0, "size": 3}
+
+    def forward(self, x):
+        return x @ self.doubled["weight"]
+
+
+@pytest.mark.parametrize("first", [lambda f, x: cl.compile(f)(x), lambda f, x: cl.vmap(f)(x), lambda f, x: cl.map(f, x)])
+def test_a_cached_property_keeps_nothing_of_a_program(first):
+    model, x = Kept(weight=np.arange(6.0).reshape(3, 2)), np.ones((4, 3))
+    want = x @ (2.0 * np.arange(6.0).reshape(3, 2))
+    for compute in (first, lambda f, x: f(x), first):
+        np.testing.assert_allclose(compute(model, x), want)
+    assert "doubled" in model.__dict__

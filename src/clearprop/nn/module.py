@@ -31,7 +31,7 @@ from clearprop.errors import (
 from clearprop.nn.fields import CHILD, PARAMETER, STATE, STATIC, kind_of, parameter, state, static
 from clearprop.nn.module_text import module_text
 from clearprop.nn.structure import layout, select
-from clearprop.program.ir import STACK, Builder, builder, shape_of
+from clearprop.program.ir import STACK, Builder, Var, builder, shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import RECORDING, Node, raw
 from clearprop.rules.elementwise import astype, stop_gradient
@@ -135,6 +135,9 @@ class Module:
             if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # the call itself failed
                 check_call(forward, type(self).__name__, inputs, options)
             raise
+        finally:
+            if STACK.builders and len(self.__dict__) > len(self.field_kinds):
+                _forget_traced(self)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """What the module computes; every subclass says."""
@@ -301,6 +304,13 @@ def _within_forward() -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def _forget_traced(module: Module) -> None:
+    """Take from a module what a cached property has kept of the program in progress, which ends before it does."""
+    for name in [n for n in module.__dict__ if n not in module.field_kinds and n != "_original"]:
+        if any(isinstance(raw(leaf), Var) for leaf in flatten(module.__dict__[name])[0]):
+            del module.__dict__[name]
 
 
 class _Twice(Exception):
