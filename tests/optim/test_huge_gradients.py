@@ -108,3 +108,17 @@ def test_what_is_no_number_stays_visible(name, bad):
     with np.errstate(all="ignore"):  # NumPy's own word about ∞ − ∞ and ∞·0
         found = once(opt, {"w": np.array([[1.0, bad]])}, {"w": np.ones((1, 2))})
     assert not np.isfinite(np.asarray(found["w"])[0, 1])
+
+
+@pytest.mark.parametrize("name", cl.optim.optimizers())
+@pytest.mark.parametrize("bad", [np.inf, 0.0], ids=["infinite", "nothing"])
+def test_no_warning_of_numpy_comes_of_gradients_that_are_no_numbers_or_of_no_weights(name, bad):
+    opt = cl.optim.chain(cl.optim.clip_by_norm(1.0), cl.optim.by_name(name))
+    params = {"weight": cl.ones((2, 3)), "none": cl.zeros((0, 3))}
+    state = opt.init(params)
+    for _ in range(2):
+        grads = cl.tree_map(lambda p: p * 0.0 + bad, params)
+        more = {"value": cl.tensor(1.0), "f": lambda p: cl.sum(p["weight"]), "rng": cl.random.key(0)}
+        updates, state = opt.update(grads, state, params, **more, hvp=lambda v: v)
+        params = cl.optim.apply_updates(params, updates)
+    assert params["none"].shape == (0, 3)

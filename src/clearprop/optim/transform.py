@@ -18,7 +18,7 @@ from clearprop.optim.schedules import Schedule, rate_at
 from clearprop.program.ir import Var
 from clearprop.program.operands import admit_real
 from clearprop.program.types import type_of
-from clearprop.program.values import Node, raw
+from clearprop.program.values import Node, quiet, raw
 from clearprop.rules.elementwise import add, astype, where
 from clearprop.rules.structural import zeros_like
 from clearprop.shapes import same
@@ -187,7 +187,8 @@ def _for_its_own_state(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(self: Transform, *args: Any, **extra: Any) -> Any:
         try:
-            return method(_beside_parameters(self, args) if self._arrays else self, *args, **extra)
+            with quiet():  # gradients that have overflown are told by what looks for them
+                return method(_beside_parameters(self, args) if self._arrays else self, *args, **extra)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             at = _STATE_AT.get(method.__name__)
             if at is not None and len(args) == at + 2 and not isinstance(error, ClearpropError):
