@@ -142,3 +142,44 @@ def test_batches_have_the_door_of_arrays(name):
     own = X.astype(">f4"), Y[:, None].astype(object)
     run, same = (cl.fit(cl.nn.mlp([2, 3, 1], seed=0), [pair], loss="mse", **ONCE) for pair in (own, (X, Y[:, None])))
     assert run.history[-1]["train"] == same.history[-1]["train"]
+
+
+LARGE = np.where(np.arange(12) == 7, 1e39, np.linspace(0.0, 1.0, 12))[:, None]
+SMALL = np.linspace(0.0, 1.0, 12)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    {
+        "x": (lambda: cl.fit(cl.nn.mlp([1, 1]), (LARGE, SMALL), epochs=1), "x"),
+        "y": (lambda: cl.fit(cl.nn.mlp([1, 1]), (SMALL, LARGE), epochs=1), "y"),
+        "validation": (
+            lambda: cl.fit(cl.nn.mlp([1, 1]), (SMALL, SMALL), validation=(LARGE, SMALL), epochs=1),
+            "x",
+        ),
+        "predict": (lambda: cl.fit(cl.nn.mlp([1, 1]), (SMALL, SMALL), epochs=1).predict(LARGE), "x"),
+        "evaluate": (lambda: cl.fit(cl.nn.mlp([1, 1]), (SMALL, SMALL), epochs=1).evaluate(LARGE, SMALL), "x"),
+    }.values(),
+)
+def test_numbers_that_float32_does_not_hold_are_refused(call, name):
+    with pytest.raises(ClearpropError, match=f"{name} holds numbers that are too large for the network") as caught:
+        call()
+    assert f"1e+39 at {name}[7, 0]" in str(caught.value) or f"1e+39 at {name}[7]" in str(caught.value)
+    wide = cl.nn.mlp([1, 1], dtype=float)
+    assert np.isfinite(cl.fit(wide, (SMALL, SMALL), epochs=1).predict(LARGE)).all()
+
+
+@pytest.mark.parametrize(
+    ("x", "dtype", "told"),
+    [
+        (SMALL + 1.7e9, np.float32, True),
+        (np.arange(12)[:, None] + 2**40, np.float32, True),
+        (SMALL + 1.7e9, np.float64, False),
+        (SMALL + 1e3, np.float32, False),
+        (np.full((12, 1), 1e9), np.float32, False),
+        ((SMALL + 1.7e9).astype(np.float32), np.float32, False),
+    ],
+)
+def test_digits_that_float32_loses_are_told(x, dtype, told, caplog):
+    cl.fit(cl.nn.mlp([1, 1], dtype=dtype), (x, SMALL), epochs=1, optimizer=cl.optim.sgd(1e-25))
+    assert ("x[:, 0] keep few of their digits in float32" in caplog.text) == told

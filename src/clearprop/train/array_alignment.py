@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clearprop.autodiff.trees import flatten
 from clearprop.data.array_checks import plain_array, require_rows
 from clearprop.data.parts import Pair
-from clearprop.errors import ArgumentError, ShapeError, user_line
+from clearprop.errors import ArgumentError, DataError, ShapeError, user_line
 from clearprop.nn.fields import PARAMETER
 from clearprop.nn.layers import chain_of
 from clearprop.nn.losses import is_binary, loss_task, several_quantiles_of
@@ -38,8 +38,8 @@ class Adaptation:
     def __call__(self, pair: Pair) -> Pair:
         """The pair, adapted."""
         x, y = pair
-        x = x if self.x_dtype is None else x.astype(self.x_dtype, copy=False)
-        y = y if self.y_dtype is None else y.astype(self.y_dtype, copy=False)
+        x = x if self.x_dtype is None else in_dtype(x, self.x_dtype, "x")
+        y = y if self.y_dtype is None else in_dtype(y, self.y_dtype, "y")
         y = y[:, 0] if self.flat and y.shape[1:] == (1,) else y
         return x, y[:, None] if self.column and y.ndim == 1 else y
 
@@ -66,7 +66,27 @@ def fitted_inputs(model: Any, array: NDArray[Any]) -> NDArray[Any]:
     integers = array.dtype.kind != "f"
     if integers and (not len(array) or outputs_on_trial(model, array[:1]).dtype == dtype):
         return array
-    return array.astype(dtype, copy=False)
+    return in_dtype(array, dtype, "x")
+
+
+def in_dtype(array: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
+    """The array in a dtype.  Raises DataError for numbers that are too large for it.
+
+    >>> in_dtype(np.array([1.0, 2.0]), np.dtype(np.float32), "x").dtype
+    dtype('float32')
+    """
+    try:
+        with np.errstate(over="raise", invalid="ignore"):
+            return array.astype(dtype, copy=False)
+    except FloatingPointError:
+        place = tuple(map(int, np.argwhere(np.isfinite(array) & (np.abs(array) > np.finfo(dtype).max))[0]))
+        raise DataError(
+            f"{name} holds numbers that are too large for the network, which computes in {dtype}",
+            expected=f"numbers up to {np.finfo(dtype).max:.3g}",
+            got=f"{array[place]:.6g} at {name}{list(place)}",
+            where=user_line(),
+            try_="numbers in another unit, or a network of float64: cl.nn.mlp(..., dtype=float)",
+        ) from None
 
 
 def adaptation(model: Any, pair: Pair, loss: Measure) -> tuple[Adaptation, NDArray[Any]]:
@@ -185,10 +205,17 @@ def require_one_class(loss: Measure, metrics: Sequence[Measure], outputs: NDArra
 
 
 _OF_LOGITS = ("cross_entropy", "focal", "binary_cross_entropy")
+_LOOKED_AT = 1000  # so many rows tell how far the numbers of a column lie apart
 
 
-def tell_shares(events: Events, loss: str, model: Any, outputs: Any) -> None:
-    """Tell of a network whose last layer makes probabilities, which the loss takes for logits.
+def tell_doubts(events: Events, loss: str, model: Any, outputs: Any, x: NDArray[Any]) -> None:
+    """Tell of what can be computed and is hardly meant."""
+    for message in (*_of_shares(loss, model, outputs), *_of_lost_digits(x, dtype_of(model))):
+        events.emit("warning", message=message)
+
+
+def _of_shares(loss: str, model: Any, outputs: Any) -> Iterable[str]:
+    """Of a network whose last layer makes probabilities, which the loss takes for logits.
 
     The loss makes them probabilities once more, so that none can be near 0 or 1, and gradients are small.
     """
@@ -201,8 +228,23 @@ def tell_shares(events: Events, loss: str, model: Any, outputs: Any) -> None:
     shares = np.shape(outputs)[-1] > 1 and np.min(outputs) >= 0 and np.abs(sums - 1.0).max() < 1e-5
     if ends == "sigmoid" or shares:
         function = "sigmoid" if ends == "sigmoid" else "softmax"
-        events.emit(
-            "warning",
-            message=f"{loss} takes what comes before {function}, and the outputs are probabilities already: leave"
-            f" {function} out at the end of the network, whose probabilities are run.probabilities(x)",
+        yield (
+            f"{loss} takes what comes before {function}, and the outputs are probabilities already: leave {function}"
+            " out at the end of the network, whose probabilities are run.probabilities(x)"
+        )
+
+
+def _of_lost_digits(x: NDArray[Any], dtype: np.dtype[Any]) -> Iterable[str]:
+    """Of columns whose numbers lie so near to each other, far from 0, that the network's dtype tells few apart."""
+    if x.ndim != 2 or x.dtype == dtype or x.dtype.itemsize < 4:
+        return
+    rows = x[:: max(len(x) // _LOOKED_AT, 1)].astype(np.float64)
+    apart, size = rows.std(axis=0), np.abs(rows).max(axis=0, initial=0.0)
+    lost = np.flatnonzero((apart > 1e-12 * size) & (size * np.finfo(dtype).eps > 0.1 * apart))
+    if lost.size:
+        column = int(lost[0])
+        yield (
+            f"x[:, {column}]" + (f" and {lost.size - 1} more columns" if lost.size > 1 else "") + " keep few of their"
+            f" digits in {dtype}: numbers near {rows[0, column]:.6g} that lie {apart[column]:.3g} apart; subtract what"
+            " they have in common, or take a network of float64"
         )

@@ -31,7 +31,7 @@ from clearprop.runs.checkpoints import Keys, Standing
 from clearprop.runs.events import Event, Events
 from clearprop.runs.folder import Forked
 from clearprop.runs.settings import Settings
-from clearprop.train.array_alignment import adaptation, dtype_of, require_one_class, require_paired_rows, tell_shares
+from clearprop.train.array_alignment import adaptation, dtype_of, require_one_class, require_paired_rows, tell_doubts
 from clearprop.train.batches import ArrayFeed, BlockFeed, BucketFeed, Feed, bucket_rows, lengths_in, stream
 from clearprop.train.compiled_executor import choose_executor
 from clearprop.train.executor import Executor
@@ -195,7 +195,7 @@ def fit_to_model(job: Job) -> Job:
     _require_known_numbers(job)
     adapt, outputs = adaptation(job.model, train, job.loss)
     _require_suited_outputs(job, outputs.shape[-1])
-    tell_shares(job.events, job.loss.name, job.model, outputs)
+    tell_doubts(job.events, job.loss.name, job.model, outputs, train[0])
     job = replace(job, metrics=with_outside(job.metrics, outputs, adapt((train[0][:2], train[1][:2]))[1]))
 
     def fit(part: Part) -> Pair:
