@@ -21,7 +21,13 @@ from clearprop.program.values import RECORDING, Node, raw
 class Captures:
     """Where the captured arrays of a program come from."""
 
-    def __init__(self, function: Callable[..., Any], captured: Sequence[Any], around: Sequence[Variable] = ()) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        captured: Sequence[Any],
+        around: Sequence[Variable] = (),
+        fixed: FixedValues | None = None,
+    ) -> None:
         """Look in `around`, where the variables are known; again, if some array came there while it was traced."""
         self.held = list(captured)
         self.values = [raw(c) for c in captured]
@@ -34,9 +40,9 @@ class Captures:
                 places.setdefault(id(v), []).append(k)
             self.sources = _sources(around, places)
             if self._came_later():
-                around = variables_around(function)
-                self.sources = _sources(around, places)
-        self.fixed = FixedValues(around, frozenset(map(id, self.values)))
+                self.sources = _sources(variables_around(function), places)
+        self.fixed = FixedValues(()) if fixed is None else fixed
+        self.fixed.settle(frozenset(map(id, self.values)))
 
     def _came_later(self) -> bool:
         """Whether an array is in none of the variables that were known."""

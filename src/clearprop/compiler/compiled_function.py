@@ -23,6 +23,7 @@ from clearprop.errors import (
     user_line,
 )
 from clearprop.program.ir import STACK, Program
+from clearprop.program.outside_draws import OutsideDraws
 from clearprop.program.processes import holds, process_lock
 from clearprop.program.values import Node, call_site
 
@@ -58,6 +59,7 @@ class Compiled(Generic[_P, _R]):
         self.specialisations: dict[Any, list[Specialisation]] = {}
         self.kept: dict[Specialisation, Any] = {}  # with their keys; the one that was found last stands last
         self.told: set[str] = set()
+        self.as_written = False  # where no program would do what it does
         self.entries: dict[Any, _ReadyCall] = {}
         self.recorded: dict[Any, list[RecordedFunction]] = {}
         self.direct: list[tuple[_ReadyCall, DirectCall]] = []
@@ -73,11 +75,17 @@ class Compiled(Generic[_P, _R]):
         if STACK.in_pass:
             self._tell_of_pass()
             return self.function(*args, **kwargs)
+        if self.as_written:
+            return self.function(*args, **kwargs)
         if holds(self.lock):  # a handler of a signal came in the middle of a call: its memory is in use
             return self._second(*args, **kwargs)
         try:
             with self.lock:
                 return self._call(args, kwargs)
+        except OutsideDraws as draws:
+            self.as_written = True
+            warn_user(f"{draws.headline}: it runs uncompiled. Try {draws.try_}")
+            return self.function(*args, **kwargs)
         except OverflowError:
             require_words(args, kwargs)
             raise

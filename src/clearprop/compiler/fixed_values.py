@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.trees import FIELDS, flatten
-from clearprop.compiler.surroundings import PLAIN, Variable, container_of, held_by
+from clearprop.compiler.surroundings import PLAIN, Variable, container_of, entries_of, held_by
 from clearprop.program.types import exactly
 from clearprop.program.values import Node
 
@@ -26,11 +26,21 @@ _MANY, _DEEP = 10_000, 8
 class FixedValues:
     """What the variables around a function hold, but for arrays, which `Captures` looks after."""
 
-    def __init__(self, around: Sequence[Variable], inputs: Collection[int] = ()) -> None:
-        """Look at what code loads, but for the NumPy numbers of these identities, which are inputs of the program."""
-        found = [_FixedValue(v) for v in around if v.is_loaded and id(held_by(v.read)) not in inputs]
-        self.known = [f for f in found if f.is_kept()]
-        self._quick = [(f.read, f.value, f.is_as_it_was) for f in self.known]
+    def __init__(self, around: Sequence[Variable], *, arrays: bool = False) -> None:
+        """Look at what code loads; with `arrays` at variables of arrays too: whether they hold the same ones.
+
+        What is another when it is read again, as a property makes it, is left.
+        """
+        found = [_FixedValue(v) for v in around if v.is_loaded]
+        self._keep([f for f in found if f.holds() and (arrays or not _is_array(f.value))])
+
+    def _keep(self, known: list[_FixedValue]) -> None:
+        self.known = known
+        self._quick = [(f.read, f.value, f.is_as_it_was) for f in known]
+
+    def settle(self, inputs: Collection[int] = ()) -> None:
+        """Leave what the function itself changed since, as a count of its traces, and NumPy numbers that are inputs."""
+        self._keep([f for f in self.known if id(f.value) not in inputs and f.holds()])
 
     def changed(self) -> str | None:
         """What a variable is called that holds something else by now."""
@@ -59,11 +69,7 @@ class _FixedValue:
     def __init__(self, variable: Variable) -> None:
         self.variable, self.read = variable, variable.read
         self.value = held_by(self.read)
-        self.is_as_it_was = _look(self.value)
-
-    def is_kept(self) -> bool:
-        """Whether it is no array, and is the same when it is read again: what a property makes anew never is."""
-        return not _is_array(self.value) and self.holds()
+        self.is_as_it_was = None if _is_array(self.value) else _look(self.value)
 
     def holds(self) -> bool:
         """Whether the variable holds now what it held."""
@@ -115,26 +121,18 @@ class _Entries:
     """What a list, a tuple or a dictionary held."""
 
     def __init__(self, value: Any, depth: int) -> None:
-        self.keys, entries = _entries(value)
+        self.keys, entries = entries_of(value)
         self.size, self.held = len(entries), entries[:_MANY]
         self.looks = [_look(entry, depth + 1) for entry in self.held]
         self.is_deep = any(look is not None and look is not _is_array for look in self.looks)
 
     def __call__(self, now: Any) -> bool:
-        keys, entries = _entries(now)
+        keys, entries = entries_of(now)
         if len(entries) != self.size or keys != self.keys:
             return False
         if not self.is_deep and all(map(operator.is_, entries, self.held)):
             return True
         return all(map(_holds, entries, self.held, self.looks))
-
-
-def _entries(value: Any) -> tuple[list[Any] | None, list[Any]]:
-    """The keys of a dictionary, and the entries; what a class of the user's does instead is not run."""
-    own = container_of(value)
-    if own is dict:
-        return list(dict.keys(value)), list(dict.values(value))
-    return None, list(own.__iter__(value))
 
 
 def _is_array(value: Any) -> bool:

@@ -7,6 +7,7 @@ kept; its derivative computes it once more.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,11 +23,12 @@ from clearprop.compiler.captures import Captures, surrounding_arrays
 from clearprop.compiler.executor_choice import choose_executor, warn_of_assignments
 from clearprop.compiler.fixed_values import FixedValues
 from clearprop.compiler.lowering import lower
-from clearprop.compiler.surroundings import variables_around
+from clearprop.compiler.surroundings import generators_in, variables_around
 from clearprop.control.operation import as_list, as_tensors, select_active, types_of
 from clearprop.control.remat_operation import Remat
 from clearprop.control.subprograms import as_outputs, dependents, derive, or_one, put_back, runner, select
 from clearprop.program.ir import Program, trace
+from clearprop.program.outside_draws import AT_EVERY_CALL, without_draws
 from clearprop.program.processes import holds, process_lock
 from clearprop.program.types import PYTHON_SCALARS, Params, type_of
 
@@ -130,10 +132,12 @@ class RecordedFunction:
         types = [type_of(v) for v in select(call.leaves, self.arrays)]
         variables = variables_around(function)
         before = FixedValues(variables)
-        program = trace(flat, types, call.names(), differentiated=True, around=surrounding_arrays(variables))
+        around = surrounding_arrays(variables)
+        made = functools.partial(trace, flat, types, call.names(), differentiated=True, around=around)
+        program = without_draws(made, self.name, AT_EVERY_CALL, generators_in(variables))
         warn_of_assignments(self.name, before.assigned())
         self.program = replace(program, captured=())
-        self.captures = Captures(function, program.captured, variables)
+        self.captures = Captures(function, program.captured, variables, before)
 
     def fits(self) -> bool:
         """Whether what is around the function is of the kind that it was; new arrays are taken over."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,9 +15,10 @@ from clearprop.compiler.lowering import lower
 from clearprop.compiler.numba_source import numba_source
 from clearprop.compiler.numpy_source import NumpySource
 from clearprop.compiler.refusals import require_elements
-from clearprop.compiler.surroundings import variables_around
+from clearprop.compiler.surroundings import generators_in, variables_around
 from clearprop.errors import unknown_name, user_line
 from clearprop.program.ir import Program, Var, trace
+from clearprop.program.outside_draws import AT_EVERY_CALL, without_draws
 from clearprop.program.types import PYTHON_SCALARS, Type, type_of
 from clearprop.program.values import raw
 from clearprop.shapes import Scope, Size, dim_key
@@ -34,12 +36,12 @@ class Specialisation:
         self.types = [self._type(v) for v in self.inputs(call.leaves)]
         variables = variables_around(function)
         around, before = surrounding_arrays(variables), FixedValues(variables)
-        self._trace(call, around)
+        self._trace(call, around, generators_in(variables))
         warn_of_assignments(self.name, before.assigned())
         self.all_out = all(self.out_mask)
         self.lowered = lower(self.program, around)
         self.donations = self._match(call.donated())
-        self.captures = Captures(function, self.lowered.captured, variables)
+        self.captures = Captures(function, self.lowered.captured, variables, before)
         self.executor = choose_executor(self.lowered, self.name, self.captures, self.donations, executor)
 
     def bind(self, leaves: Sequence[Any]) -> Callable[..., Sequence[Any]]:
@@ -69,7 +71,7 @@ class Specialisation:
             return Type((), t.dtype, weak=True)
         return Type(tuple(1 if n == 1 else self.scope.new(n) for n in t.shape), t.dtype.newbyteorder("="))
 
-    def _trace(self, call: Arguments, around: frozenset[int]) -> None:
+    def _trace(self, call: Arguments, around: frozenset[int], generators: Sequence[Any]) -> None:
         names = call.names()
         out: list[Any] = []
 
@@ -82,7 +84,8 @@ class Specialisation:
             out.append((structure, [_is_computed(v) for v in flat], flat, result))
             return [v for v in flat if _is_computed(v)]
 
-        self.program = trace(flat_f, self.types, names, self.scope, around=around)
+        made = functools.partial(trace, flat_f, self.types, names, self.scope, around=around)
+        self.program = without_draws(made, self.name, AT_EVERY_CALL, generators)
         self.out_structure, self.out_mask, self.out_flat, result = out[0]
         _name_results(self.program, call, result)
 

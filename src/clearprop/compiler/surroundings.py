@@ -12,11 +12,12 @@ import functools
 import inspect
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from clearprop.autodiff.trees import FIELDS, is_array
 from clearprop.primitives import Primitive
+from clearprop.program.outside_draws import generators_among
 
 _NOTHING = object()
 _DEPTH, _DEPTH_IN_PACKAGES = 16, 4
@@ -48,6 +49,13 @@ def variables_around(function: Callable[..., Any]) -> list[Variable]:
         if value is not _NOTHING and not isinstance(value, types.ModuleType):
             found.append(variable)
     return found
+
+
+def generators_in(variables: Iterable[Variable]) -> list[Any]:
+    """The generators of random numbers that variables hold, and the lists and dictionaries in them."""
+    held = (held_by(v.read) for v in variables)
+    entries = (e for value in held for e in ([value] if container_of(value) is None else entries_of(value)[1]))
+    return generators_among(entries)
 
 
 def held_by(read: Reader) -> Any:
@@ -173,6 +181,14 @@ def _part(read: Reader, key: Any) -> Any:
     if own is dict and not dict.__contains__(value, key):  # a class of the user's would make one
         raise KeyError(key)
     return own.__getitem__(value, key)
+
+
+def entries_of(value: Any) -> tuple[list[Any] | None, list[Any]]:
+    """The keys of a dictionary, and the entries; what a class of the user's does instead is not run."""
+    own = container_of(value)
+    if own is dict:
+        return list(dict.keys(value)), list(dict.values(value))
+    return None, list(own.__iter__(value))
 
 
 def container_of(value: Any) -> Any:

@@ -169,7 +169,7 @@ class _Step:
             outputs = [check_leaf("scan", "an output", y) for y in outputs]
             return [*strong_outputs(leaves, types), *strong_outputs(outputs)]
 
-        return close(flat, [*types, *elements], names)
+        return close(flat, [*types, *elements], names, function=self.f)
 
     def _pair(self, result: Any) -> tuple[Any, Any]:
         if isinstance(result, tuple) and len(result) == 2:

@@ -7,6 +7,7 @@ program is a function of its inputs alone, and derivatives flow to what it read.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 from clearprop.autodiff.trees import paths
 from clearprop.program.ir import Equation, Program, Var, builder, trace
+from clearprop.program.outside_draws import AT_EVERY_STEP, generators_near, looks_random, without_draws
 from clearprop.program.types import Tree, Type, is_floating, type_of
 from clearprop.program.values import raw
 from clearprop.shapes import Scope
@@ -29,12 +31,24 @@ class Closed:
 
 
 def close(
-    f: Callable[..., Sequence[Any]], types: Sequence[Type], names: Sequence[str] = (), scope: Scope | None = None
+    f: Callable[..., Sequence[Any]],
+    types: Sequence[Type],
+    names: Sequence[str] = (),
+    scope: Scope | None = None,
+    *,
+    function: Callable[..., Any] | None = None,
 ) -> Closed:
-    """The closed program of a flat function; it shares its sizes with the trace around it."""
+    """The closed program of a flat function; it shares its sizes with the trace around it.
+
+    Of the step of a loop the user's `function` is given: what it draws outside of `cl.random` is refused.
+    """
     around = builder()
     scope = scope or (around.scope if around is not None else None)
-    program = trace(f, types, names, scope, differentiated=True)
+    made = functools.partial(trace, f, types, names, scope, differentiated=True)
+    if looks_random(function):
+        program = without_draws(made, "the step of a loop", AT_EVERY_STEP, generators_near(function))
+    else:
+        program = made()
     count = len(program.arguments)
     inputs = program.inputs[count:] + program.inputs[:count]
     return Closed(without_unread_steps(replace(program, inputs=inputs, captured=())), program.captured)

@@ -74,7 +74,7 @@ def while_loop(
     start = [convert(v, t) for v, t in zip(leaves, types, strict=True)]
     if count is not None:
         return _loop_of_at_most(condition, f, unflatten(structure, start), count)
-    body: Closed = close(step, types, names)
+    body: Closed = close(step, types, names, function=f)
     if turn.asked:
         raise ArgumentError(
             "while_loop does not count its steps for a random layer",

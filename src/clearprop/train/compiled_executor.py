@@ -5,8 +5,9 @@ Where the step cannot be compiled it runs as it is written, and says so once.
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.compiler import Compiled, numba_obstacle, warn_user
+from clearprop.compiler.fixed_values import FixedValues
+from clearprop.compiler.surroundings import Variable, generators_in, variables_around
 from clearprop.errors import TraceError
+from clearprop.program.outside_draws import AT_EVERY_STEP, without_draws
 from clearprop.program.processes import process_lock
 from clearprop.program.values import Node, raw
 from clearprop.rules import random
@@ -34,8 +38,6 @@ def choose_executor(step: Step, key: NDArray[np.uint32]) -> Executor:
     The random layers of step n use the key that belongs to n under `key`.  Threads that replay one run take turns: the
     native loop has one set of arrays.
     """
-    if isinstance(step, Step) and step.shards > 1:
-        return sharded_executor(step, key)
     return _Chosen(step, key)
 
 
@@ -46,25 +48,50 @@ class _Chosen:
         self._step, self._key = step, key
         self._turn = process_lock()  # a callback may replay in the thread that trains
         self._known: Executor | None = None
+        self._around: FixedValues | None = None  # what code of the user's read when the step was compiled
+        self._settled = self._told = False
 
     def __call__(self, state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
         """See `Executor`."""
         with self._turn, feed.turn:
-            return self._for(state, feed)(state, feed, last, pause)
+            result = self._for(state, feed)(state, feed, last, pause)
+            if self._around is not None and not self._settled:
+                self._around.settle()
+                self._settled = True
+            return result
 
     def epochs(self, state: State, feed: Feed, most: int, ended: Ended) -> State:
         """See `RunsAhead`."""
         with self._turn, feed.turn:
             known = self._for(state, feed)
-            return known.epochs(state, feed, most, ended) if isinstance(known, RunsAhead) else state
+            goes_on = ended if self._around is None else lambda at: ended(at) and not self._changed()
+            return known.epochs(state, feed, most, goes_on) if isinstance(known, RunsAhead) else state
 
     def _for(self, state: State, feed: Feed) -> Executor:
-        if self._known is None:
-            self._known = _best(self._step, self._key, state, feed)
+        if self._known is None or self._changed():
+            of_user = isinstance(self._step, Step) and identity_of((self._step, state.model)) is None
+            around = FixedValues(_variables(self._step, state.model), arrays=True) if of_user else None
+            compiled = _compile_for(self._step, self._key, state, feed)
+            self._known = compiled or eager_executor(self._step, self._key)
+            self._around, self._settled = around if compiled else None, False
         return self._known
 
+    def _changed(self) -> bool:
+        """Whether code of the user's reads something else by now, as a weight that a callback lowers; said once."""
+        changed = self._around.changed() if self._around is not None else None
+        if changed and not self._told:
+            self._told = True
+            warn_user(
+                f"{changed}, which the network, the loss or a metric reads, is another one than before: the step is "
+                "compiled anew for it. The run does not record it, and a replay takes what it holds then"
+            )
+        return changed is not None
 
-def _best(step: Step, key: NDArray[np.uint32], state: State, feed: Feed) -> Executor:
+
+def _compile_for(step: Step, key: NDArray[np.uint32], state: State, feed: Feed) -> Executor | None:
+    """The executor that suits the data; None, said with the reason, where the step cannot be compiled."""
+    if isinstance(step, Step) and step.shards > 1:
+        return sharded_executor(step, key)
     obstacle = numba_obstacle()
     if obstacle is not None:
         warn_user(f"training runs on the NumPy executor: {obstacle}")
@@ -76,7 +103,7 @@ def _best(step: Step, key: NDArray[np.uint32], state: State, feed: Feed) -> Exec
         return _compiled_steps(step, key, None if obstacle is None else "numpy")
     except TraceError as error:
         warn_user(f"the training step runs uncompiled: {error.headline}\n{error.where}")
-        return eager_executor(step, key)
+        return None
 
 
 def _native_loop(step: Step, key: NDArray[np.uint32], state: State, feed: ArrayFeed | BlockFeed) -> Any:
@@ -89,11 +116,31 @@ def _native_loop(step: Step, key: NDArray[np.uint32], state: State, feed: ArrayF
 
     carry = (state.model, state.optimizer, Node.tensor(np.array(state.step)))
     known_as = identity_of((step, state.model)) if isinstance(step, Step) else None
-    loop = native_loops()(body, carry, list(feed.buffers), trusted=True, known_as=known_as, given=(key,))
+    options = {"trusted": True, "known_as": known_as, "given": (key,)}
+    make = functools.partial(native_loops(), body, carry, list(feed.buffers), **options)
+    loop = make() if known_as is not None else _without_draws(make, step, state.model)
     if loop.obstacle is not None:
         warn_user(f"training runs batch by batch, not as one native loop: {loop.obstacle}")
         return None
     return loop
+
+
+def _variables(step: Step, model: Any) -> list[Variable]:
+    """The variables around code of the user's in the network, the loss and the metrics."""
+    measures = (getattr(measure, "function", measure) for measure in (step.loss, *step.metrics))
+    return variables_around(functools.partial(print, model, *measures))
+
+
+def _without_draws(make: Callable[[], Any], step: Step, model: Any) -> Any:
+    """The loop of a step with code of the user's.  Raises TraceError where that draws random numbers elsewhere."""
+    loops = []
+
+    def program() -> Any:
+        loops.append(make())
+        return loops[-1].lowered
+
+    without_draws(program, "the network or the loss", AT_EVERY_STEP, generators_in(_variables(step, model)))
+    return loops[0]
 
 
 class _NativeEpochs:

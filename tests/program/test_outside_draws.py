@@ -1,0 +1,138 @@
+"""Numbers that NumPy or Python draw within what is traced are drawn anew at each call, or refused."""
+
+import random
+import threading
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+from clearprop.errors import TraceError
+
+X = np.array([1.0, 2.0, 3.0])
+OWN = {"numpy.random": lambda: np.random.rand(), "random": lambda: random.random()}
+GENERATORS = {
+    "Generator": (np.random.default_rng(0), lambda g: g.normal()),
+    "RandomState": (np.random.RandomState(0), lambda g: g.rand()),
+    "Random": (random.Random(0), lambda g: g.gauss(0, 1)),
+    "MT19937": (np.random.Generator(np.random.MT19937(0)), lambda g: g.normal(size=2)[1]),
+}
+
+
+class Holder:
+    def __init__(self, generator, draw):
+        self.generator, self.draw = generator, draw
+
+    def step(self, x):
+        return x * self.draw(self.generator)
+
+
+def in_closure(generator, draw):
+    return lambda x: x * draw(generator)
+
+
+def in_method(generator, draw):
+    return Holder(generator, draw).step
+
+
+def in_dictionary(generator, draw):
+    held = {"rng": generator}
+    return lambda x: x * _drawn_by(held, draw)
+
+
+def _drawn_by(held, draw):
+    return draw(held["rng"])
+
+
+def in_function_that_is_called(generator, draw):
+    def inner(x):
+        return x * draw(generator)
+
+    return lambda x: inner(x) + 1
+
+
+PLACES = [in_closure, in_method, in_dictionary, in_function_that_is_called]
+
+
+def are_different(results):
+    return len({np.asarray(r).tobytes() for r in results}) == len(results)
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_a_compiled_function_that_draws_runs_as_it_is_written(kind, place):
+    f = cl.compile(place(*GENERATORS[kind]), executor="numpy")
+    with pytest.warns(cl.ExecutorWarning, match="draws random numbers that would be the same at every call"):
+        first = f(X)
+    assert are_different([first, f(X), f(X)])
+    slopes = [cl.grad(lambda x: cl.sum(f(x)))(X) for _ in range(3)]
+    assert are_different(slopes)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_so_does_one_that_draws_from_what_all_share(name):
+    f = cl.compile(lambda x: x * OWN[name](), executor="numpy")
+    with pytest.warns(cl.ExecutorWarning, match="it runs uncompiled"):
+        assert are_different([f(X), f(X), f(X)])
+    with pytest.raises(TraceError, match=f"numbers of {name}, drawn while it was traced"):
+        f.lower(X)
+
+
+@pytest.mark.parametrize("draw", ["shared", "own"])
+@pytest.mark.parametrize("loop", ["scan", "fori_loop", "while_loop", "vmap"])
+def test_the_step_of_a_loop_that_draws_is_refused(loop, draw):
+    rng = np.random.default_rng(0)
+    drawn = np.random.rand if draw == "shared" else rng.random
+    loops = {
+        "scan": lambda: cl.scan(lambda c, x: (c + x * drawn(), c), 0.0, X),
+        "fori_loop": lambda: cl.fori_loop(0, 3, lambda i, c: c + drawn(), 0.0),
+        "while_loop": lambda: cl.while_loop(lambda c: c < 9, lambda c: c + 1 + drawn(), 0.0),
+        "vmap": lambda: cl.vmap(lambda x: x + drawn())(X),
+    }
+    # a bound method is no code of the user's: the word that draws stands in none
+    loops = loops if draw == "own" else {name: _written(name) for name in loops}
+    with pytest.raises(TraceError, match="draws random numbers that would be the same"):
+        loops[loop]()
+
+
+def _written(name):
+    rand = np.random
+    return {
+        "scan": lambda: cl.scan(lambda c, x: (c + x * rand.rand(), c), 0.0, X),
+        "fori_loop": lambda: cl.fori_loop(0, 3, lambda i, c: c + np.random.rand(), 0.0),
+        "while_loop": lambda: cl.while_loop(lambda c: c < 9, lambda c: c + 1 + np.random.rand(), 0.0),
+        "vmap": lambda: cl.vmap(lambda x: x + np.random.rand())(X),
+    }[name]
+
+
+def test_numbers_that_a_function_draws_from_a_seed_of_its_own_are_its_constants():
+    f = cl.compile(lambda x: x * np.random.default_rng(0).normal(size=3), executor="numpy")
+    expected = X * np.random.default_rng(0).normal(size=3)
+    assert np.array_equal(f(X), expected) and np.array_equal(f(X), expected)
+    assert np.array_equal(cl.vmap(lambda x: x * np.random.default_rng(0).random())(X), X * 0.6369616873214543)
+
+
+def test_what_another_thread_draws_meanwhile_is_no_matter_of_the_function():
+    over = threading.Event()
+
+    def draw():
+        while not over.is_set():
+            np.random.rand(), random.random()
+
+    other = threading.Thread(target=draw)
+    other.start()
+    try:
+        f = cl.compile(lambda x: x * 2 + np.random.default_rng(0).random(), executor="numpy")
+        for n in range(2, 12):
+            f(np.ones(n)), f(np.ones((n, 1)))
+        assert f.cache_info().misses > 0
+    finally:
+        over.set()
+        other.join()
+
+
+def test_keys_of_ours_are_drawn_from_as_before():
+    f = cl.compile(lambda key: cl.random.normal(key, (2,)), executor="numpy")
+    assert are_different([f(cl.random.key(n)) for n in range(3)])
+    keys = cl.random.split(cl.random.key(0), 3)
+    assert are_different([f(key) for key in keys])
