@@ -4,7 +4,8 @@ The way of a program: `compiled_function` takes the arguments, `specialisation` 
 (`memory_plan`) resolves views to strides (`array_access`), orders operations into nests (`schedule`) and writes their
 loops (`kernels`); `binding` puts in numbers, `executable` makes the table that native code reads, and `native/` holds
 what needs Numba; `row_products` are what predictions are made of.
-Open to other folders beside the names here: `epoch_loop`, which loads Numba, and `native.blas`.
+Open to other folders beside the names here: `epoch_loop`, which loads Numba, `native.blas`, and what variables around
+code of the user's hold: `surroundings`, `fixed_values`.
 """
 
 from clearprop.compiler.compiled_function import Compiled as Compiled

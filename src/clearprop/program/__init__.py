@@ -1,6 +1,6 @@
 """The program as a value: types, variables, equations; tracing, evaluation, type check, printing.
 
-Open to other folders beside the names here: `facts`, `ir`, `operands`, `operation`, `processes`,
+Open to other folders beside the names here: `facts`, `ir`, `operands`, `operation`, `outside_draws`, `processes`,
 `typechecking`, `types`, `values`.
 """
 

@@ -140,7 +140,7 @@ def _states(generators: Iterable[Any]) -> dict[str, Any]:
     """What each generator will draw next, under what it is called."""
     states: dict[str, Any] = {"random": random.getstate()}
     if "numpy.random" in sys.modules:
-        states["numpy.random"] = _frozen(np.random.get_state(legacy=False))
+        states["numpy.random"] = _hashable(np.random.get_state(legacy=False))
     for number, generator in enumerate(generators):
         state = generator.getstate() if isinstance(generator, random.Random) else _state_of(generator)
         states[f"a {type(generator).__name__}" + f" ({number})" * bool(number)] = state
@@ -149,10 +149,10 @@ def _states(generators: Iterable[Any]) -> dict[str, Any]:
 
 def _state_of(generator: Any) -> Any:
     bits = getattr(generator, "bit_generator", None)
-    return _frozen(generator.get_state(legacy=False) if bits is None else bits.state)
+    return _hashable(generator.get_state(legacy=False) if bits is None else bits.state)
 
 
-def _frozen(state: Any) -> Any:
+def _hashable(state: Any) -> Any:
     if isinstance(state, dict):
-        return tuple((key, _frozen(value)) for key, value in state.items())
+        return tuple((key, _hashable(value)) for key, value in state.items())
     return state.tobytes() if isinstance(state, np.ndarray) else state
