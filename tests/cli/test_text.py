@@ -66,6 +66,38 @@ def test_a_terminal_gets_nothing_to_obey_and_a_pipe_what_is_there(command, files
     assert command(*asked).out == printable(piped, keep="\n\t")
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--target", "x"), "--target"),
+        (("--drop", "x"), "--drop"),
+        (("--only", "x"), "--only"),
+        (("--kind", "x=number"), "--kind"),
+        (("--split", "time:x"), "--split or --group"),
+        (("--group", "x"), "--split or --group"),
+        (("--weight", "x"), "--weight"),
+        (("--sequence", "a:b"), "--sequence"),
+        (("--target-transform", "log"), "--target-transform"),
+        (("--header", "no"), "--header"),
+        (("--decimal", ","), "--decimal"),
+        (("--delimiter", ";"), "--delimiter"),
+        (("--missing", "NA"), "--missing"),
+        (("--size", "8x8"), "--size"),
+        (("--task", "regression"), "--task"),
+    ],
+)
+def test_what_is_said_of_columns_is_refused(words, named, command, files):
+    result = command("train", "plays.txt", *QUICK, *words)
+    assert result.code == 2 and "running text has no columns" in result.err
+    assert f"got       {named}\n" in result.err
+    assert not Path("runs").exists()
+
+
+def test_a_context_is_that_of_running_text(command, files):
+    result = command("train", "iris", "--context", "5")
+    assert result.code == 2 and "--unit beside it, for running text" in result.err
+
+
 def test_what_is_foretold_hangs_on_nothing_that_comes_later(command, files):
     """The first outputs of a row are the same, whatever its last characters are."""
     for model in ("lstm", "gru", "rnn", "transformer"):

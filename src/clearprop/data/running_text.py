@@ -17,7 +17,7 @@ from clearprop.data.columns import name_list, quantity
 from clearprop.data.encodings import ClassTarget
 from clearprop.data.parts import SourceRows
 from clearprop.data.readers.plain_text import whole_text
-from clearprop.data.readers.reading import Reading
+from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import BUNDLED, file_form
 from clearprop.errors import ArgumentError, DataError, unknown_name
 
@@ -123,7 +123,14 @@ def windows(codes: NDArray[np.int32], context: int, every: int) -> tuple[NDArray
     return codes[places], codes[places + 1]
 
 
-def text_parts(source: Any, reading: Reading, validation: float | None, test: float | None) -> dict[str, Any]:
+def text_parts(
+    source: Any,
+    reading: Reading,
+    validation: float | None,
+    test: float | None,
+    target: str | None = None,
+    task: str = "auto",
+) -> dict[str, Any]:
     """The fields of `Prepared` for a text of which it is learned what comes next.
 
     Its beginning trains, then comes what validates, and the end tests.
@@ -138,6 +145,7 @@ def text_parts(source: Any, reading: Reading, validation: float | None, test: fl
         raise ArgumentError(
             "a unit is that of a text in a file", expected="the path of a text file", got=f"{source!r:.80}"
         )
+    _require_no_columns(reading, target, task)
     text, note = _text_and_note(source, reading.encoding)
     known = Vocabulary.of(text, unit)
     codes = known.encode(text, str(source))
@@ -164,6 +172,36 @@ def text_parts(source: Any, reading: Reading, validation: float | None, test: fl
         "rows": rows,
         "labels": known.labels,
     }
+
+
+def _require_no_columns(reading: Reading, target: str | None, task: str) -> None:
+    """Raise ArgumentError for what is said of columns, or of how fields are written: a text has none."""
+    usual, columns = AS_SHOWN, reading.columns
+    said = {f"--{name}": getattr(reading, name) != getattr(usual, name) for name in _FORM}
+    said |= {f"--{option}": getattr(columns, name) != getattr(usual.columns, name) for name, option in _ROLES.items()}
+    said |= {"--target": target is not None, "--task": task not in ("auto", "classification")}
+    given = [option for option, is_given in said.items() if is_given]
+    if given:
+        raise ArgumentError(
+            "running text has no columns",
+            expected="--unit with --context and --encoding, of what says how data are read",
+            got=", ".join(given),
+            where="--unit",
+            try_="without them; or without --unit, if the file is a table",
+        )
+
+
+_FORM = ("delimiter", "decimal", "header", "missing", "size")
+_ROLES = {
+    "drop": "drop",
+    "only": "only",
+    "kinds": "kind",
+    "split": "split or --group",
+    "weight": "weight",
+    "transform": "target-transform",
+    "sequence": "sequence",
+}
+"""The fields of what is said of columns, and the options that say it."""
 
 
 def _require_length(length: int, part: str, unit: str, context: int, source: str) -> None:

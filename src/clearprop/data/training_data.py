@@ -436,7 +436,7 @@ def _from_frame(
     if reading.unit is not None:
         from clearprop.data.running_text import text_parts  # start-up time: tables do without
 
-        return Prepared(**text_parts(data, reading, validation, test))
+        return Prepared(**text_parts(data, reading, validation, test, target, task))
     table = load_table(data, target, task, reading)
     shares = [part if isinstance(part, float) else 0.0 for part in (validation, test)]
     return from_parts(table, split_table(table, shares[0], shares[1], seed, member), reading, validation, test)

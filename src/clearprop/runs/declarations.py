@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from clearprop.data.readers.formats import DATA_FILE, DATA_HELP, STREAMED, forms_text
+from clearprop.data.readers.formats import DATA_FILE, DATA_HELP, STREAMED, USUAL_CONTEXT, forms_text
 from clearprop.optim.hyperparameters import Range
 
 FIRST = "0.1"
@@ -126,7 +126,7 @@ class DataSettings:
         since="0.2",
     )
     context: int = data_setting(
-        128,
+        USUAL_CONTEXT,
         "From up to so many characters or words before it each is foretold (128).",
         WHOLE,
         "128",

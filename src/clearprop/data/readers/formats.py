@@ -63,6 +63,8 @@ DATA_FILE = f"a {forms_text()} file"
 """A file of data, in a sentence."""
 STREAMED = tuple(form for form in FORMS if form.streams)
 """The forms of which a file may be larger than memory."""
+USUAL_CONTEXT = 128
+"""From so many characters or words before it each is foretold in running text, if nothing else is said."""
 DATA_HELP = f"A {forms_text()} file, a folder of {forms_text('or', PARTS)} files, or one of pictures"
 """What may be named as data, at the start of an option's help."""
 SUFFIXES = tuple(suffix for form in FORMS for suffix in form.suffixes)

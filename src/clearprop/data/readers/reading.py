@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, TypedDict
 
 from clearprop.data.columns import PictureForm, name_list
+from clearprop.data.readers.formats import USUAL_CONTEXT
 from clearprop.errors import ArgumentError, DataError, nearest, user_line
 
 MISSING = (
@@ -336,6 +337,8 @@ class Reading:
     pictures: PictureForm | None = None
 
     def __post_init__(self) -> None:
+        if self.unit is None and self.context not in (0, USUAL_CONTEXT):
+            raise _option_error("--context", "--unit beside it, for running text", str(self.context), "--unit char")
         if self.size is not None and not _SIZE.fullmatch(self.size):
             raise _option_error("--size", "HEIGHTxWIDTH, two whole numbers from 1", self.size, "--size 32x32")
         if self.delimiter is not None and self.separator not in DELIMITERS:
