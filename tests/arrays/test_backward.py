@@ -1,5 +1,7 @@
 """The learner's loop: what `backward()` does to `.grad`, and what it refuses."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -180,3 +182,15 @@ def test_an_integer_leaf():
         "int64",
         "write the numbers as floats: 3 → 3.0, or pass dtype=float",
     )
+
+
+def test_an_operation_in_a_long_function_tells_its_own_line():
+    """The line is found when it is asked for: to look for it in each operation would cost what the operation does."""
+    lines = [f"    v{i} = {i} if x is None else (\n        {i} + 1\n    )" for i in range(200)]
+    source = "\n".join(["def long(x):", *lines, "    y = (", "        x * 2.0", "    )", "    return y", ""])
+    place = {}
+    exec(compile(source, "long.py", "exec"), place)
+    application = place["long"](cl.tensor([1.0], requires_grad=True)).application
+    line = source.splitlines().index("        x * 2.0") + 1
+    assert application.site == (place["long"].__code__, line)
+    assert pickle.loads(pickle.dumps(application)).site[1] == line

@@ -135,3 +135,26 @@ def test_losses_of_classes_equal_their_body(x, seed, kind):
         excess = eager.class_excess(x, labels)
         np.testing.assert_array_equal(excess, eager.softmax(x, -1) - eager.one_hot(labels, classes, x.dtype))
         assert excess.dtype == x.dtype
+        of_others = eager.class_excess(x.copy("K"), labels)  # of logits whose loss was not computed last
+        np.testing.assert_array_equal(of_others, excess)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_relu_of_many_has_the_bits_of_its_body_and_writes_where_it_is_told(dtype):
+    p, rng = REGISTRY["relu"], np.random.default_rng(0)
+    x = rng.choice(np.array([0.0, -0.0, 1.5, -2.0, np.inf, -np.inf, np.nan], dtype), 2 * eager.SMALL + 5)
+    wanted = p.reference(x)
+    assert p._compute(x).tobytes() == wanted.tobytes()
+    assert p._compute(x[None]).tobytes() == wanted.tobytes()
+    assert eager.rectify_in_place(x) is x
+    assert x.tobytes() == wanted.tobytes()
+
+
+@given(x=arrays(np.float64, st.integers(0, 9), elements=st.floats(-5, 5)), whole=st.booleans(), keepdims=st.booleans())
+def test_a_mean_has_the_bits_of_its_body(x, whole, keepdims):
+    p = REGISTRY["mean"]
+    x = x.astype(np.int8) if whole else x
+    with np.errstate(all="ignore"):
+        got, wanted = (f(x, axis=(-1,), keepdims=keepdims) for f in (p._compute, p.reference))
+    assert got.dtype == wanted.dtype
+    np.testing.assert_array_equal(got, wanted)

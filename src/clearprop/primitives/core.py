@@ -428,8 +428,8 @@ class Primitive:
         """Reductions: give g and y back their reduced axes, with size 1."""
         if params.get("keepdims", False) or not getattr(g, "shape", ()):
             return g, y  # a number meets every element as it is
-        axes = params.get("axis", (-1,))
-        shape = tuple(1 if i - len(x.shape) in axes else n for i, n in enumerate(x.shape))
+        axes, rank = params.get("axis", (-1,)), len(x.shape)
+        shape = tuple([1 if i - rank in axes else n for i, n in enumerate(x.shape)])
         if is_array_now(g) and (y is None or is_array_now(y)):
             return g.reshape(shape), y if y is None else y.reshape(shape)
         return REGISTRY["reshape"](g, shape=shape), y if y is None else REGISTRY["reshape"](y, shape=shape)
