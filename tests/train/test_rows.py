@@ -17,7 +17,7 @@ from clearprop.compiler import row_products
 from clearprop.errors import ClearpropError
 from clearprop.explanation.runs import open_run
 from clearprop.program.values import raw
-from clearprop.train import metrics
+from clearprop.train import class_probabilities, metrics
 
 ROWS = 1300
 NETWORKS = {
@@ -224,3 +224,17 @@ def test_every_activation_predicts_first_of_all():
         "    assert first is None or np.array_equal(first, np.asarray(net(x))), name\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("classes", [2, 3, 8, 17])
+def test_the_probabilities_of_a_row_are_those_it_has_alone(classes, dtype):
+    outputs = np.random.default_rng(classes).normal(size=(150, classes)).astype(dtype) * 3
+    whole = np.asarray(class_probabilities(outputs, "cross_entropy"))
+    for size in (1, 2, 7, 64):
+        parts = [class_probabilities(outputs[i : i + size], "cross_entropy") for i in range(0, len(outputs), size)]
+        assert np.array_equal(np.concatenate(parts), whole)
+    assert whole.dtype == dtype
+    np.testing.assert_allclose(whole, cl.softmax(outputs), rtol=4 * np.finfo(dtype).eps)
+    outputs[3, 0], outputs[4, 1], outputs[5, 0] = np.nan, np.inf, -np.inf
+    np.testing.assert_array_equal(np.isnan(class_probabilities(outputs, "")), np.isnan(np.asarray(cl.softmax(outputs))))

@@ -18,10 +18,9 @@ from sklearn.utils.validation import validate_data
 from clearprop.data.array_checks import require_unmasked
 from clearprop.errors import ArgumentError, checked_call, checked_methods, user_line
 from clearprop.rules.activations import sigmoid
-from clearprop.rules.reductions import softmax
 from clearprop.sklearn.parameters import ScoresRows, check_parameters, columns_of
 from clearprop.sklearn.perceptron import RULES, Perceptron, dense, has_epochs
-from clearprop.train import require_choice
+from clearprop.train import require_choice, shares_of_rows
 
 
 @checked_methods
@@ -216,7 +215,7 @@ class MLPClassifier(ScoresRows, ClassifierMixin, Perceptron):  # type: ignore[mi
         """The probability of each class, (rows, classes), in the order of `classes_`."""
         outputs = self._outputs(X)
         if self.out_activation_ == "softmax":
-            return np.asarray(softmax(outputs))
+            return shares_of_rows(outputs)
         shares = np.asarray(sigmoid(outputs))
         return shares if shares.shape[1] > 1 else np.hstack([1 - shares, shares])
 

@@ -45,6 +45,7 @@ from clearprop.train.planning import with_defaults as with_defaults
 from clearprop.train.rate_range import lr_range_test as lr_range_test
 from clearprop.train.replayed import before_step as before_step
 from clearprop.train.run import Run as Run
+from clearprop.train.scores import shares_of_rows as shares_of_rows
 from clearprop.train.step import make_objective as make_objective
 from clearprop.train.step import make_step as make_step
 from clearprop.train.step import supplies as supplies

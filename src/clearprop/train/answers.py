@@ -51,6 +51,7 @@ from clearprop.train.metrics import (
     require_task,
     target_unit,
 )
+from clearprop.train.scores import shares_of_rows
 from clearprop.train.thresholds import Choice, at_choice, shift_by
 
 MOST_REPEATS = 10_000
@@ -367,7 +368,9 @@ def class_probabilities(outputs: Any, loss: str) -> Any:
     """
     if outputs.shape[-1] == 1:
         return sigmoid(concat([-outputs, outputs], axis=-1))
-    return sigmoid(outputs) if is_binary(loss) else softmax(outputs)
+    if is_binary(loss):
+        return sigmoid(outputs)
+    return shares_of_rows(outputs) if isinstance(outputs, np.ndarray) else softmax(outputs)
 
 
 def row_of(part: Part, place: int) -> NDArray[Any]:
