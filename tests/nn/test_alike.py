@@ -112,6 +112,17 @@ def test_many_images_are_judged_compiled(monkeypatch):
     assert np.array_equal(metrics.outputs_of(whole, x)[400:], metrics.outputs_of(whole, x[400:]), equal_nan=True)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, bool, ">f4", np.float64])
+def test_images_of_any_dtype_are_judged_alike_and_without_a_warning(dtype, monkeypatch):
+    model, shape = network("a network", np.float32)
+    x = np.random.default_rng(3).integers(0, 200, (70, *shape)).astype(dtype)
+    plain = metrics.outputs_of(model, x)
+    for bound in ("WORTH", "LEAST", "NEAR"):
+        monkeypatch.setattr(sys.modules["clearprop.compiler.row_products"], bound, 0)
+    found = metrics.outputs_of(model, x)
+    assert found.dtype == plain.dtype and np.array_equal(found, plain)
+
+
 def test_nobody_is_told_that_layers_are_compiled_for_many_sizes(monkeypatch):
     """No function of the user's is."""
     for bound in ("WORTH", "LEAST", "NEAR"):

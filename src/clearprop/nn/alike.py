@@ -20,6 +20,8 @@ _LAYERS = ("Dropout", "Dropout2d", "Flatten", "MaxPool", "RandomCrop", "RandomFl
 _ACTIVATIONS = ("leaky_relu", "linear", "relu", "relu6")
 """Activations that choose, or round once."""
 _CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv3d")
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+"""Of which every program is native."""
 _ALIKE, _ORDINARY, _RESIDUAL, _NORM = "alike", "ordinary", "residual", "norm"
 
 _Through: TypeAlias = Callable[[Any], Any]
@@ -63,7 +65,7 @@ def _segment(kind: str, layers: Sequence[Any], compiled: Callable[..., Any]) -> 
     whole = Sequential(layers)
     if kind == _ALIKE and any(_is_ours(layer, (*_CONVOLUTIONS, "MaxPool")) for layer in layers):
         # by its name, so that no function is made for calls of a kind, which takes long where it is new
-        return lambda x: raw(compiled(whole, x=x))
+        return lambda x: raw(compiled(whole, x=x)) if x.dtype in _FLOATS else array_through(whole, x)
     return lambda x: array_through(whole, x)
 
 
