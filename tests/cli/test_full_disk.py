@@ -153,3 +153,18 @@ def test_streams_may_be_closed_or_full(line, code, kept):
     assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
     if "new.csv" in line:
         assert Path("new.csv").read_text().startswith("row,target,")
+
+
+def test_a_training_whose_reader_goes_is_done_in_silence(kept):
+    """`| head` closes what is printed to; rich would end the process, and the run with it."""
+    done = shell("{ clearprop train iris --epochs 3 --hidden 4 --out piped 2>&1; echo $? > code; } | head -1")
+    assert len(done.stdout.splitlines()) == 1 and Path("code").read_text() == "0\n"
+    assert Path("piped/model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "arrow"), [("LC_ALL=C PYTHONUTF8=0", "→"), ("PYTHONIOENCODING=latin-1", "\\u2192")]
+)
+def test_a_locale_without_our_characters_is_written_to(variables, arrow, kept):
+    done = shell(f"{variables} clearprop train iris --epochs 1 --hidden 4 --out new 2>&1")
+    assert done.returncode == 0 and f"4 {arrow} 4 {arrow} 3" in done.stdout

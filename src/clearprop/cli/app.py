@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import functools
 import inspect
@@ -12,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -215,10 +217,21 @@ def _warnings_as_sentences() -> Iterator[None]:
 
 
 def _open_streams() -> None:
-    """What a shell has closed (`>&-`) is opened again, to nowhere: or the next file would be taken for it."""
+    """What a shell has closed (`>&-`) is opened again, to nowhere: or the next file would be taken for it.
+
+    Where the locale writes fewer characters than we do, those are written by others.
+    """
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w"))  # noqa: SIM115 - as long as we run
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and "utf" not in stream.encoding.lower():
+            # what a locale cannot write is escaped; the C locale says nothing of an encoding, and files are UTF-8
+            stream.reconfigure(encoding="utf-8" if "ascii" in _codec(stream) else None, errors="backslashreplace")
+
+
+def _codec(stream: TextIOWrapper) -> str:
+    return codecs.lookup(stream.encoding).name
 
 
 _REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)

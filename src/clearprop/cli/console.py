@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import textwrap
@@ -31,6 +32,14 @@ LINES = 20
 """Without a terminal, about so many epochs are told."""
 
 
+class _Console(Console):
+    """A console whose reader may go (`| head`): the command does its work in silence, where rich ends the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Send what is printed from now on nowhere."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
 def output() -> Console:
     """The console of results: stdout."""
     return _console(sys.stdout)
@@ -43,7 +52,7 @@ def messages() -> Console:
 
 def _console(file: Any) -> Console:
     width = None if file.isatty() else PLAIN_WIDTH
-    return Console(file=file, width=width, highlight=False, soft_wrap=False, emoji=False, markup=False)
+    return _Console(file=file, width=width, highlight=False, soft_wrap=False, emoji=False, markup=False)
 
 
 def say(console: Console, text: str) -> None:
