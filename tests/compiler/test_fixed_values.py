@@ -1,8 +1,12 @@
 """Numbers, words, functions and classes around a compiled function count as they are when it is called."""
 
+import collections
+import dataclasses
+import gc
 import sys
 import types
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -18,6 +22,11 @@ def twice(x):
 
 def thrice(x):
     return x * 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    rate: float
 
 
 class Scale:
@@ -52,6 +61,8 @@ VALUES = {
     "a longer list": ([1, 2], [1, 2, 3], lambda v, x: x * len(v)),
     "a list of functions": ([twice], [thrice], lambda v, x: v[0](x)),
     "a dictionary": ({"a": {"b": 2}}, {"a": {"b": 3}}, lambda v, x: x * v["a"]["b"]),
+    "a deque": (collections.deque([1]), collections.deque([1, 2]), lambda v, x: x * sum(v)),
+    "an object that is what its fields are": (Options(2.0), Options(3.0), lambda v, x: x * v.rate),
     "a set": ({1}, {1, 2}, lambda v, x: x * len(v)),
     "a number beside an array": ((2.0, np.ones(2)), (3.0, np.ones(2)), lambda v, x: x * v[0] + v[1]),
     "an option of a layer": (
@@ -269,3 +280,102 @@ def test_a_number_that_is_assigned_within_is_told_of():
         f(X)
     f(X)
     assert calls == 1 == f.cache_info().misses
+
+
+def misses_of(f, change):
+    """How many programs five calls make, with a change before each."""
+    for n in range(5):
+        change(n)
+        f(X)
+    return f.cache_info().misses
+
+
+class Trainer:
+    def __init__(self):
+        self.loss, self.mean, self.x = 0.0, 0.0, cl.tensor(X)
+        self.named = cl.compile(self.name, executor="numpy")
+        self.centred = cl.compile(self.centre, executor="numpy")
+
+    def name(self, x):
+        return {"loss": x * self.x}
+
+    def centre(self, x):
+        return (x - self.x).mean()
+
+
+def test_a_word_or_a_method_like_an_attribute_is_no_reading_of_it():
+    trainer = Trainer()
+    assert misses_of(trainer.named, lambda n: setattr(trainer, "loss", float(n))) == 1
+    assert misses_of(trainer.centred, lambda n: setattr(trainer, "mean", float(n))) == 1
+
+
+OTHERS = {
+    "a count beside": lambda held, n: held.update(step=n),
+    "a list that grows beside": lambda held, n: held["history"].append(n),
+    "a new entry": lambda held, n: held.update({f"k{n}": n}),
+    "new weights": lambda held, n: held.update(w=cl.tensor(X + n)),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_of_a_dictionary_the_entries_that_are_taken_count(other):
+    held = {"rate": 2.0, "w": cl.tensor(X), "step": 0, "history": []}
+    f = cl.compile(lambda x: x * held["rate"] * held["w"], executor="numpy")
+    assert misses_of(f, lambda n: OTHERS[other](held, n)) == 1
+    held["rate"] = 3.0
+    assert same(f(X), X * 3.0 * held["w"])
+
+
+ALIKE = {
+    "an object of the same fields": lambda: Options(0.5),
+    "a function of the same text": lambda: lambda x, k=0.5: x * k,
+    "a dictionary": lambda: {"rate": 0.5, "w": cl.tensor(X)},
+    "a layer": lambda: cl.nn.Dropout(0.5),
+}
+
+
+@pytest.mark.parametrize("kind", ALIKE)
+def test_what_is_made_anew_and_alike_makes_no_new_program(kind):
+    def take(v, x):
+        return v(x) if kind.startswith("a function") else x * (v["rate"] if kind == "a dictionary" else v.rate)
+
+    held = ALIKE[kind]()
+    f = cl.compile(lambda x: take(held, x), executor="numpy")
+
+    def change(_):
+        nonlocal held
+        held = ALIKE[kind]()
+
+    assert misses_of(f, change) == 1
+
+
+def test_a_function_of_the_same_text_with_another_closure_is_another():
+    def made(k):
+        return lambda x: x * k
+
+    held = made(2.0)
+    f = cl.compile(lambda x: held(x), executor="numpy")
+    for k in (2.0, 3.0, 2.0, 4.0):
+        held = made(k)
+        assert same(f(X), X * k)
+
+
+@pytest.mark.filterwarnings("ignore::clearprop.ExecutorWarning")
+def test_arrays_that_were_replaced_are_let_go_of():
+    state = {"w": np.ones(2), "step": 0}
+    f = cl.compile(lambda x: x * state["w"] * len(state), executor="numpy")
+    seen = []
+    for n in range(20):
+        state = {**state, "w": np.ones(2) * n, f"k{n}": n}  # another length each time: another program
+        seen.append(weakref.ref(state["w"]))
+        assert same(f(X), X * n * len(state))
+    gc.collect()
+    assert sum(ref() is not None for ref in seen) <= 8
+
+
+def test_each_call_is_a_hit_or_a_miss():
+    rate = 1.0
+    f = cl.compile(lambda x: x * rate, executor="numpy")
+    for rate in (1.0, 2.0, 3.0, 3.0):  # noqa: B007 - the compiled function reads it
+        f(X)
+    assert (f.cache_info().hits, f.cache_info().misses) == (1, 3)

@@ -165,13 +165,13 @@ class Compiled(Generic[_P, _R]):
         except (TypeError, ValueError):
             call.require_hashable()
             raise
-        if entry is not None:
-            self.info.hits += 1
-            self._keep(entry.specialisation, call.key)
         if entry is None or (entry.surrounded and entry.specialisation.stale()):
             if len(self.entries) >= ENTRIES:
                 self.entries.clear()
             entry = self.entries[call.exact] = self._enter(call)
+        else:
+            self.info.hits += 1
+            self._keep(entry.specialisation, call.key)
         self.last = entry.specialisation
         return entry
 
@@ -190,6 +190,8 @@ class Compiled(Generic[_P, _R]):
         self.info.misses += 1
         new = Specialisation(self.function, call, self.executor)
         self._tell_of_surroundings([s.captures for s in alike])
+        for old in alike[: 1 - DIRECT]:  # which hold the arrays that were captured when they were made
+            self._let_go(old)
         known.append(new)
         self._keep(new, call.key)
         self._make_room()
@@ -206,17 +208,21 @@ class Compiled(Generic[_P, _R]):
         used = {entry.specialisation for entry, _ in self.direct}
         free = [s for s in self.kept if s not in used]
         for old in free[: max(0, len(self.kept) - PROGRAMS)]:
-            key = self.kept.pop(old)
-            self.specialisations[key].remove(old)
-            if not self.specialisations[key]:
-                del self.specialisations[key]
-            self.entries = {exact: e for exact, e in self.entries.items() if e.specialisation is not old}
+            self._let_go(old)
             self._tell(
                 "kinds",
                 f"{self._name} was compiled {self.info.misses} times, for other kinds of arguments each time: the "
                 f"{PROGRAMS} programs that were used last are kept. An argument in static=, or a number in a tree that "
                 "is no array, makes a program for each of its values",
             )
+
+    def _let_go(self, old: Specialisation) -> None:
+        key = self.kept.pop(old)
+        self.specialisations[key].remove(old)
+        if not self.specialisations[key]:
+            del self.specialisations[key]
+        self.entries = {exact: e for exact, e in self.entries.items() if e.specialisation is not old}
+        self.direct = [(entry, run) for entry, run in self.direct if entry.specialisation is not old]
 
     def _tell_of_sizes(self, times: int, reason: str) -> None:
         """Say that one program after another is made for arguments that differ in their sizes alone."""

@@ -6,9 +6,13 @@ again at every call: of other ones another program is made.
 
 from __future__ import annotations
 
+import array
+import collections
+import copy
 import functools
 import operator
 import types
+import weakref
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -19,8 +23,9 @@ from clearprop.compiler.surroundings import PLAIN, Variable, container_of, entri
 from clearprop.program.types import exactly
 from clearprop.program.values import Node
 
-_MANY, _DEEP = 10_000, 8
-"""So many entries of a list or a dictionary are looked at, and how many there are; and so many levels."""
+_MANY, _DEEP = 1000, 8
+"""Entries of a list or a dictionary that are looked at, of longer ones how many there are; and how many levels."""
+_COPIED = (set, collections.deque, bytearray, array.array)
 
 
 class FixedValues:
@@ -47,7 +52,7 @@ class FixedValues:
         try:
             for read, value, is_as_it_was in self._quick:
                 now = read()
-                if (now is not value or is_as_it_was) and not _holds(now, value, is_as_it_was):
+                if (is_as_it_was or now is not value) and not _holds(now, value, is_as_it_was):
                     break
             else:
                 return None
@@ -68,8 +73,10 @@ class _FixedValue:
 
     def __init__(self, variable: Variable) -> None:
         self.variable, self.read = variable, variable.read
-        self.value = held_by(self.read)
-        self.is_as_it_was = None if _is_array(self.value) else _look(self.value)
+        self.value = value = held_by(self.read)
+        self.is_as_it_was = None if _is_array(value) else _look(value)
+        if self.is_as_it_was is not None:
+            self.value = None  # which may hold arrays
 
     def holds(self) -> bool:
         """Whether the variable holds now what it held."""
@@ -81,56 +88,107 @@ class _FixedValue:
 
 def _holds(now: Any, value: Any, is_as_it_was: Callable[[Any], bool] | None) -> bool:
     if is_as_it_was:
-        return type(now) is type(value) and is_as_it_was(now)
-    return now is value or (_is_plain(now) and bool(exactly(now) == exactly(value)))
+        return is_as_it_was(now)
+    if now is value:
+        return True
+    return type(now) is type(value) and _is_of_fields(now) and bool(exactly(now) == exactly(value))
+
+
+def _is_of_fields(value: Any) -> bool:
+    """Whether it is a number, a word, or an object that is what its fields are."""
+    if _is_plain(value):
+        return True
+    options = getattr(type(value), "__dataclass_params__", None)
+    return options is not None and options.frozen and options.eq
 
 
 def _look(value: Any, depth: int = 0) -> Callable[[Any], bool] | None:
     """What tells whether something is as it is now, if it may change, or be replaced by its like.
 
-    None for what never changes, and for objects, whose attributes are variables.
+    None for what never changes, and for objects, whose attributes are variables.  No array is kept alive.
     """
     kind = type(value)  # what stands for something else may not tell its class
-    if kind is types.FunctionType:  # which an editor may have replaced in place
-        code, defaults = value.__code__, value.__defaults__
-        are_these = _look(defaults, depth) or operator.not_
-        return lambda now: now is value and now.__code__ is code and are_these(now.__defaults__)
-    if issubclass(kind, set):
-        before = frozenset(value)
-        return lambda now: bool(now == before)
     if _is_array(value):
         return _is_array
+    if kind is types.FunctionType and depth < _DEEP:
+        return _Function(value, depth)
+    if kind in _COPIED:
+        before = copy.copy(value)
+        return lambda now: type(now) is kind and bool(now == before)
     if kind in FIELDS:
-        return functools.partial(_is_like, value, *flatten(value))
+        leaves, structure = flatten(value)
+        return functools.partial(_is_like, kind, _Entries(leaves, depth), structure)
     if container_of(value) is not None and depth < _DEEP:
         return _Entries(value, depth)
     return None
 
 
-def _is_like(value: Any, leaves: list[Any], structure: Any, now: Any) -> bool:
-    """Whether a layer is the same one, or one with the same options, whose arrays are inputs."""
-    if now is value:
-        return True
+class _Function:
+    """A function: the same one with the code that it had, or one of the same text, defaults and closure."""
+
+    may_change = True
+
+    def __init__(self, function: types.FunctionType, depth: int) -> None:
+        self.known = weakref.ref(function)  # its closure may hold arrays
+        self.code, self.defaults = function.__code__, function.__defaults__
+        self.around = _Entries(_given_to(function), depth)
+
+    def __call__(self, now: Any) -> bool:
+        known = self.known()
+        if (
+            now is known and known is not None
+        ):  # what is in its closure are variables; its code may be replaced in place
+            if known.__code__ is self.code and known.__defaults__ is self.defaults:
+                return True
+        elif type(now) is not types.FunctionType:
+            return False
+        return bool(now.__code__ == self.code) and self.around(_given_to(now))
+
+
+def _given_to(function: types.FunctionType) -> list[Any]:
+    """What a function has besides its code: its module, the contents of its closure, and its defaults."""
+    cells = [held_by(functools.partial(getattr, cell, "cell_contents")) for cell in function.__closure__ or ()]
+    return [function.__module__, *cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+
+
+def _is_like(kind: type, leaves: _Entries, structure: Any, now: Any) -> bool:
+    """Whether a layer is one with the same options, whose arrays are inputs."""
+    if type(now) is not kind:
+        return False
     found, its = flatten(now)
-    return bool(its == structure) and all(
-        _holds(a, b, _is_array if _is_array(b) else None) for a, b in zip(found, leaves, strict=True)
-    )
+    return leaves(found) and bool(its == structure)
 
 
 class _Entries:
-    """What a list, a tuple or a dictionary held."""
+    """What a list, a tuple or a dictionary held; of a long one, how many entries it has."""
 
     def __init__(self, value: Any, depth: int) -> None:
         self.keys, entries = entries_of(value)
-        self.size, self.held = len(entries), entries[:_MANY]
-        self.looks = [_look(entry, depth + 1) for entry in self.held]
-        self.is_deep = any(look is not None and look is not _is_array for look in self.looks)
+        self.kind, self.size = type(value), len(entries)
+        if self.size > _MANY:
+            self.keys, entries = None, []
+        self.types = list(map(type, entries))
+        kept = [(i, v) for i, v in enumerate(entries) if not _is_array(v)]
+        self.places, self.held = [i for i, _ in kept], [v for _, v in kept]
+        self.looks = [_look(v, depth + 1) for v in self.held]
+        fixed = (type(v) is tuple and not getattr(k, "may_change", True) for v, k in self._watched())
+        self.may_change = not all(fixed)
+
+    def _watched(self) -> list[tuple[Any, Any]]:
+        """The entries that may change though they stay the same objects, with what tells it."""
+        return [(v, look) for v, look in zip(self.held, self.looks, strict=True) if look is not None]
 
     def __call__(self, now: Any) -> bool:
-        keys, entries = entries_of(now)
-        if len(entries) != self.size or keys != self.keys:
+        if type(now) is not self.kind or len(now) != self.size:
             return False
-        if not self.is_deep and all(map(operator.is_, entries, self.held)):
+        if self.size > _MANY:
+            return True
+        keys, entries = entries_of(now)
+        if keys != self.keys or list(map(type, entries)) != self.types:
+            return False
+        if len(self.places) < self.size:
+            entries = [entries[i] for i in self.places]
+        if not self.may_change and all(map(operator.is_, entries, self.held)):
             return True
         return all(map(_holds, entries, self.held, self.looks))
 

@@ -84,14 +84,16 @@ def _of_function(function: Any, depth: int, seen: Seen) -> Iterator[Variable]:
         code, scope = plain.__code__, plain.__globals__
         cells = zip(code.co_freevars, plain.__closure__ or (), strict=True)
         variables = [(id(cell), "", Variable(_cell_reader(cell), True, name)) for name, cell in cells]
-        loaded = _names_by(code, _GLOBALS)
+        loaded = _words_of(code).globals
         globals_ = ((name, _global_reader(scope, name)) for name in _names(code))
         variables += [(id(scope), name, Variable(read, name in loaded, name)) for name, read in globals_]
         variables += [(id(own.__self__), "", _as_argument(own.__self__))] if plain is not own else []
         for holder, name, variable in variables:
             key = (holder, (name, variable.is_loaded))
             new = seen.setdefault(key, variable) is variable  # one variable is given once, whoever reads it
-            yield from _follow(variable, code, depth + 1, seen, whole=new)
+            entries = _entries(variable, name or variable.name, code)
+            yield from entries
+            yield from _follow(variable, code, depth + 1, seen, whole=new and not entries)
 
 
 def _codes_behind(function: Any) -> Iterator[Any]:
@@ -202,8 +204,7 @@ def _attribute(
     read = holder.read
 
     def variable(reader: Reader) -> Variable:
-        loaded = code is not None and (name in _names_by(code, _ATTRIBUTES) or name in _texts(code))
-        return Variable(reader, loaded, f"{holder.name}.{name}")
+        return Variable(reader, code is not None and _is_read(name, reader, code), f"{holder.name}.{name}")
 
     if isinstance(value, types.ModuleType):
         if name in vars(value):
@@ -212,7 +213,10 @@ def _attribute(
     declared = held_by(lambda: inspect.getattr_static(value, name, _NOTHING))
     own = held_by(lambda: vars(value).get(name, _NOTHING))
     if own is not _NOTHING and own is declared and not isinstance(value, type):  # no method, but what was assigned
-        yield from _follow(variable(lambda: getattr(read(), name)), code, depth + 1, seen)
+        assigned = variable(lambda: getattr(read(), name))
+        entries = _entries(assigned, name, code)
+        yield from entries
+        yield from _follow(assigned, code, depth + 1, seen, whole=not entries)
     elif isinstance(declared, property | functools.cached_property):
         own = declared.fget if isinstance(declared, property) else declared.func
         if isinstance(own, types.FunctionType):
@@ -279,15 +283,66 @@ def _texts(code: types.CodeType) -> list[str]:
     return [text for text in constants if isinstance(text, str) and text.isidentifier()]
 
 
-_GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME")
-_ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM")
+class _Words(NamedTuple):
+    """How code and the functions inside it use names: `x.step` loads no global `step`, `x.mean()` no number `mean`."""
+
+    globals: frozenset[str]
+    attributes: frozenset[str]
+    methods: frozenset[str]
+    by_text: bool
+    entries: dict[str, frozenset[Any] | None]
+    """Of which names it takes only entries by constant keys, and which; None where it takes the whole."""
+
+
+_BY_TEXT = frozenset(("getattr", "attrgetter", "vars", "__dict__"))
 
 
 @functools.lru_cache(maxsize=4096)
-def _names_by(code: types.CodeType, instructions: tuple[str, ...]) -> frozenset[str]:
-    """The names that code and the functions inside it load by these instructions: `x.step` loads no global `step`."""
-    found = (i for each in _codes(code) for i in dis.get_instructions(each))
-    return frozenset(str(i.argval) for i in found if i.opname in instructions)
+def _words_of(code: types.CodeType) -> _Words:
+    used: dict[str, set[str]] = {"globals": set(), "attributes": set(), "methods": set()}
+    entries: dict[str, frozenset[Any] | None] = {}
+    for each in _codes(code):
+        found = [*dis.get_instructions(each)]
+        for i, key, subscript in zip(found, found[1:], [*found[2:], found[-1]], strict=False):
+            name, how = str(i.argval), _how_it_loads(i)
+            if how is None:
+                continue
+            used.setdefault(how, set()).add(name)
+            by_key = key.opname == "LOAD_CONST" and subscript.opname == "BINARY_SUBSCR"
+            known = entries.get(name, frozenset())
+            entries[name] = known | {key.argval} if by_key and known is not None else None
+    loaded, attributes, methods = used["globals"], used["attributes"], used["methods"]
+    by_text = not _BY_TEXT.isdisjoint(loaded | attributes | methods)
+    return _Words(frozenset(loaded), frozenset(attributes), frozenset(methods), by_text, entries)
+
+
+def _how_it_loads(instruction: dis.Instruction) -> str | None:
+    """As what an instruction loads what it names: a global, an attribute, a method that is called, a cell."""
+    name = instruction.opname
+    if name in ("LOAD_GLOBAL", "LOAD_NAME"):
+        return "globals"
+    if name == "LOAD_METHOD" or (name == "LOAD_ATTR" and sys.version_info >= (3, 12) and (instruction.arg or 0) % 2):
+        return "methods"
+    if name in ("LOAD_ATTR", "LOAD_SUPER_ATTR", "IMPORT_FROM"):
+        return "attributes"
+    return "cells" if name in ("LOAD_DEREF", "LOAD_CLASSDEREF") else None
+
+
+def _is_read(name: str, read: Reader, code: types.CodeType) -> bool:
+    """Whether code reads an attribute of this name: not if it calls a method of the name, and this holds a number."""
+    words = _words_of(code)
+    if name in words.attributes or (words.by_text and name in _texts(code)):
+        return True
+    return name in words.methods and callable(held_by(read))
+
+
+def _entries(variable: Variable, word: str, code: types.CodeType | None) -> list[Variable]:
+    """The entries that code takes of a dictionary, if it takes nothing else of it."""
+    keys = _words_of(code).entries.get(word) if code is not None else None
+    if not keys or type(held_by(variable.read)) is not dict:
+        return []
+    read = functools.partial(functools.partial, _part, variable.read)
+    return [Variable(read(key), True, f"{variable.name}[{key!r}]") for key in keys]
 
 
 def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
