@@ -303,6 +303,7 @@ def test_an_array_that_changes_in_place_is_seen():
         assert np.array_equal(np.asarray(g(X)), X + np.exp(w))
 
 
+@pytest.mark.filterwarnings("ignore:Setting the .* on a NumPy array:DeprecationWarning")  # whoever still does it
 @pytest.mark.parametrize("executor", ["numpy", "numba"])
 @pytest.mark.parametrize("held", [lambda w: w, cl.asarray, lambda w: cl.sum(w, axis=0)])
 def test_an_array_that_gets_another_shape_or_dtype_in_place_is_seen(executor, held):
