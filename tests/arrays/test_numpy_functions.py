@@ -101,6 +101,7 @@ def parts(value):
     return list(value) if isinstance(value, tuple | list) else [value]
 
 
+@pytest.mark.filterwarnings("ignore:numpy.* is deprecated:DeprecationWarning")  # a later NumPy's word on its own
 @pytest.mark.parametrize("name", OURS)
 def test_values_are_those_of_numpy(name):
     function, done = DISPATCHED[name], 0

@@ -64,6 +64,7 @@ def disagreements(pairs: list[tuple[Row, object]]) -> list[tuple[str, object, ob
     return found
 
 
+@pytest.mark.filterwarnings("ignore:numpy.* is deprecated:DeprecationWarning")  # a later NumPy's word on its own
 def test_numpy_and_scipy_give_the_same():
     names = {**values(), "np": np, "scipy": scipy}
     compared = [row for row in rows("numpy") if row.compared]
