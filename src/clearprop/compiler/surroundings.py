@@ -35,6 +35,8 @@ class Variable(NamedTuple):
     read: Reader
     is_loaded: bool
     name: str
+    is_set_once: bool = False
+    """Whether it is a field of a layer, or the variable of a function around, which are seldom assigned again."""
 
 
 Seen: TypeAlias = dict[tuple[int, Any], Any]
@@ -49,6 +51,17 @@ def variables_around(function: Callable[..., Any]) -> list[Variable]:
         if value is not _NOTHING and not isinstance(value, types.ModuleType):
             found.append(variable)
     return found
+
+
+def own_code(model: Any, *measures: Any) -> Callable[..., Any]:
+    """What reads the variables around code of the user's in a network, a loss and metrics."""
+    return functools.partial(print, model, *(getattr(measure, "function", measure) for measure in measures))
+
+
+def numbers_read(function: Callable[..., Any]) -> list[str]:
+    """What variables around a function are called whose numbers and words something else may change."""
+    read = ((v, type(held_by(v.read))) for v in variables_around(function) if v.is_loaded)
+    return [v.name for v, kind in read if kind in (list, dict) or (kind in PLAIN and not v.is_set_once)]
 
 
 def generators_in(variables: Iterable[Variable]) -> list[Any]:
@@ -83,7 +96,7 @@ def _of_function(function: Any, depth: int, seen: Seen) -> Iterator[Variable]:
             continue
         code, scope = plain.__code__, plain.__globals__
         cells = zip(code.co_freevars, plain.__closure__ or (), strict=True)
-        variables = [(id(cell), "", Variable(_cell_reader(cell), True, name)) for name, cell in cells]
+        variables = [(id(cell), "", Variable(_cell_reader(cell), True, name, True)) for name, cell in cells]
         loaded = _words_of(code).globals
         globals_ = ((name, _global_reader(scope, name)) for name in _names(code))
         variables += [(id(scope), name, Variable(read, name in loaded, name)) for name, read in globals_]
@@ -204,7 +217,8 @@ def _attribute(
     read = holder.read
 
     def variable(reader: Reader) -> Variable:
-        return Variable(reader, code is not None and _is_read(name, reader, code), f"{holder.name}.{name}")
+        loaded = code is not None and _is_read(name, reader, code)
+        return Variable(reader, loaded, f"{holder.name}.{name}", type(value) in FIELDS)
 
     if isinstance(value, types.ModuleType):
         if name in vars(value):

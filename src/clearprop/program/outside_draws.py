@@ -125,8 +125,7 @@ def _owner(method: Any) -> Any:
 
 
 def _kinds() -> tuple[type, ...]:
-    loaded = "numpy.random" in sys.modules
-    return random.Random, *((np.random.Generator, np.random.RandomState) if loaded else ())
+    return random.Random, *((np.random.Generator, np.random.RandomState) if _is_loaded() else ())
 
 
 def _content(cell: Any) -> Any:
@@ -139,7 +138,7 @@ def _content(cell: Any) -> Any:
 def _states(generators: Iterable[Any]) -> dict[str, Any]:
     """What each generator will draw next, under what it is called."""
     states: dict[str, Any] = {"random": random.getstate()}
-    if "numpy.random" in sys.modules:
+    if _is_loaded():
         states["numpy.random"] = _hashable(np.random.get_state(legacy=False))
     for number, generator in enumerate(generators):
         state = generator.getstate() if isinstance(generator, random.Random) else _state_of(generator)
@@ -156,3 +155,40 @@ def _hashable(state: Any) -> Any:
     if isinstance(state, dict):
         return tuple((key, _hashable(value)) for key, value in state.items())
     return state.tobytes() if isinstance(state, np.ndarray) else state
+
+
+def undrawn(work: Callable[[], Any], generators: Iterable[Any] = ()) -> Any:
+    """The result of what draws no random numbers of Python, NumPy or these generators; None, where it draws.
+
+    The generators stand where they stood.
+    """
+    own = list(generators)
+    before = _states(own)
+    kept: list[tuple[Callable[[Any], None], Any]] = [(random.setstate, random.getstate())]
+    kept += [(np.random.set_state, np.random.get_state())] if _is_loaded() else []
+    kept += [(functools.partial(_put, generator), _bits(generator)) for generator in own]
+    result = work()
+    if _states(own) == before:
+        return result
+    for put, state in kept:
+        put(state)
+    return None
+
+
+def _bits(generator: Any) -> Any:
+    if isinstance(generator, random.Random):
+        return generator.getstate()
+    return generator.get_state() if isinstance(generator, np.random.RandomState) else generator.bit_generator.state
+
+
+def _put(generator: Any, state: Any) -> None:
+    if isinstance(generator, random.Random):
+        generator.setstate(state)
+    elif isinstance(generator, np.random.RandomState):
+        generator.set_state(state)
+    else:
+        generator.bit_generator.state = state
+
+
+def _is_loaded() -> bool:
+    return "numpy.random" in sys.modules

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop import nn
 from clearprop.autodiff.trees import flatten
 from clearprop.data.array_checks import plain_array, require_rows
 from clearprop.data.parts import Pair
@@ -221,9 +222,9 @@ def _of_shares(loss: str, model: Any, outputs: Any) -> Iterable[str]:
     """
     if loss not in _OF_LOGITS or not np.size(outputs):
         return
-    while layers := getattr(model, "layers", ()):
-        model = layers[-1]
-    ends = getattr(model, "name", "") or getattr(getattr(model, "function", None), "__name__", "")
+    while type(model) is nn.Sequential and model.layers:  # of others nothing tells which layer comes last
+        model = model.layers[-1]
+    ends = model.name if type(model) is nn.Activation else getattr(getattr(model, "function", None), "__name__", "")
     sums = np.asarray(outputs, dtype=np.float64).sum(axis=-1)
     shares = np.shape(outputs)[-1] > 1 and np.min(outputs) >= 0 and np.abs(sums - 1.0).max() < 1e-5
     if ends == "sigmoid" or shares:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from clearprop.compiler import Compiled, numba_obstacle, warn_user
 from clearprop.compiler.fixed_values import FixedValues
-from clearprop.compiler.surroundings import Variable, generators_in, variables_around
+from clearprop.compiler.surroundings import Variable, generators_in, own_code, variables_around
 from clearprop.errors import TraceError
 from clearprop.program.outside_draws import AT_EVERY_STEP, without_draws
 from clearprop.program.processes import process_lock
@@ -127,8 +127,7 @@ def _native_loop(step: Step, key: NDArray[np.uint32], state: State, feed: ArrayF
 
 def _variables(step: Step, model: Any) -> list[Variable]:
     """The variables around code of the user's in the network, the loss and the metrics."""
-    measures = (getattr(measure, "function", measure) for measure in (step.loss, *step.metrics))
-    return variables_around(functools.partial(print, model, *measures))
+    return variables_around(own_code(model, step.loss, *step.metrics))
 
 
 def _without_draws(make: Callable[[], Any], step: Step, model: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from clearprop import nn
-from clearprop.autodiff.trees import flatten, unflatten
 from clearprop.compiler import pool_asleep
+from clearprop.compiler.surroundings import own_code
 from clearprop.data.parts import sample_rows
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import sample_weights
@@ -26,9 +26,7 @@ from clearprop.files.tree_arrays import to_bytes
 from clearprop.nn.losses import loss_task
 from clearprop.optim.hyperparameters import in_full
 from clearprop.optim.transform import ParameterView
-from clearprop.program.types import is_floating
-from clearprop.program.values import no_grad, raw
-from clearprop.rules import random
+from clearprop.program.values import raw
 from clearprop.runs.checkpoints import Standing, checkpoint_files, checkpoint_steps, load_checkpoint
 from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, Events
@@ -46,6 +44,7 @@ from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.intervals import validation_errors
 from clearprop.train.job import Job, fit_to_model, make_plan
 from clearprop.train.metrics import Measure, target_unit
+from clearprop.train.probe import probe, require_same_code
 from clearprop.train.run import Run
 from clearprop.train.thresholds import AUTO, DECIDED, at_choice, choice_of, decide_by
 from clearprop.train.training_loop import Callback, Decide, Loop, Plan, decide_alone
@@ -161,27 +160,12 @@ def config_of(job: Job) -> Config:
 
 
 def _probe(job: Job) -> float | None:
-    """The loss of set weights on the first rows: what a network and a loss of the user's compute, in one number.
-
-    None for parts of the library, where no folder is written that could be gone on with, or there is no such number.
-    """
+    """What tells a network and a loss of the user's from others; None where no folder is written, or for our own."""
     known = describe(job.model) is not None and loss_task(job.loss.name) is not None
     if known or (job.out or job.resume) is None or not isinstance(job.data.train, tuple):
         return None
-    leaves, structure = flatten(job.model)
-    for i, leaf in enumerate(map(raw, leaves)):
-        if is_floating(leaf.dtype):
-            leaves[i] = np.cos(np.arange(leaf.size) + i).reshape(leaf.shape).astype(leaf.dtype)
     weight = [job.data.weights["training"]] if "training" in job.data.weights else []
-    x, y, *weight = (rows[:_PROBED] for rows in (*job.data.train, *weight))
-    with no_grad(), np.errstate(all="ignore"), suppress(Exception):  # weights like these may be none for this network
-        outputs, _ = nn.apply(unflatten(structure, leaves), x, train=True, rng=random.key(0))
-        loss = float(job.loss(outputs, y, *weight))
-        return loss if math.isfinite(loss) else None
-    return None
-
-
-_PROBED = 8
+    return probe(job.model, job.loss, *job.data.train, *weight)
 
 
 def _remarks(plan: Plan, config: Config, state: State) -> Iterator[str]:
@@ -201,7 +185,7 @@ def _open_folder(job: Job, config: Config, plan: Plan, first: State, held: ExitS
     """The folder is held until `held` ends: two processes never write one run."""
     if job.resume is not None:
         held.enter_context(hold_folder(job.resume))
-        return _reopen_folder(job.resume, config, plan, first)
+        return _reopen_folder(job.resume, config, plan, first, job.events)
     standing, history = (Standing(first), ()) if job.origin is None else (job.origin.standing, job.origin.history)
     folder = None
     if job.out is not None:
@@ -214,9 +198,10 @@ def _open_folder(job: Job, config: Config, plan: Plan, first: State, held: ExitS
     return config, folder, standing, list(history)
 
 
-def _reopen_folder(path: Path, config: Config, plan: Plan, first: State) -> _Opened:
+def _reopen_folder(path: Path, config: Config, plan: Plan, first: State, events: Events) -> _Opened:
     folder = RunFolder(path)
     before = folder.config()
+    require_same_code(config.probe, before.probe, path, own_code(first.model, plan.loss), events)
     _require_same(config, before, path)
     steps = checkpoint_steps(folder.checkpoints)
     standing = Standing(first)
@@ -239,14 +224,6 @@ def _reopen_folder(path: Path, config: Config, plan: Plan, first: State) -> _Ope
 
 def _require_same(now: Config, before: Config, path: Path) -> None:
     """Raise RunError unless the run continues with the same network, data and settings."""
-    if now.probe is not None and before.probe is not None and not math.isclose(now.probe, before.probe, rel_tol=1e-3):
-        raise RunError(
-            "the run can only be resumed by the network and the loss that it was started with",
-            expected=f"a loss of {before.probe:g} with set weights on the first rows",
-            got=f"{now.probe:g}: something else is computed",
-            where=str(path),
-            try_="the same modules, with the same fields that are no parameters, and the same loss; or a new run",
-        )
     for part in ("model", "parameters", "settings", "data"):
         new, old = getattr(now, part), getattr(before, part)
         if part in ("settings", "data"):
