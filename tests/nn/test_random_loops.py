@@ -1,5 +1,7 @@
 """Random layers within loops: each step has numbers of its own, the same however the loop is computed."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -99,3 +101,15 @@ def test_no_random_layer_no_number_of_the_turn():
     step = cl.compile(lambda x: nn.apply(nn.Function(lambda x: cl.map(lambda r: r * 2, x)), x, rng=3)[0])
     step(cl.ones((3, 2)))
     assert "arange" not in step.source("numpy")
+
+
+@pytest.mark.parametrize(
+    ("loop", "module", "name"),
+    [("scan", "control.scan", "scan_"), ("map", "control.scan", "scan_"), ("vmap", "autodiff.batching", "run_batched")],
+)
+def test_an_eager_loop_around_a_random_layer_runs_once(loop, module, name, monkeypatch):
+    module, runs = importlib.import_module(f"clearprop.{module}"), []
+    run = getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *args, **params: runs.append(1) or run(*args, **params))
+    passed(SAME[loop], cl.ones((STEPS, FEATURES)))
+    assert len(runs) == 1

@@ -1,6 +1,9 @@
 """Numbers that NumPy or Python draw within what is traced are drawn anew at each call, or refused."""
 
+import functools
+import os
 import random
+import secrets
 import threading
 
 import numpy as np
@@ -103,6 +106,143 @@ def _written(name):
         "while_loop": lambda: cl.while_loop(lambda c: c < 9, lambda c: c + 1 + np.random.rand(), 0.0),
         "vmap": lambda: cl.vmap(lambda x: x + np.random.rand())(X),
     }[name]
+
+
+class Drawer:
+    """What draws where a name alone does not tell: methods, callable objects, attributes and entries."""
+
+    __slots__ = ("__dict__", "held")
+    shared = np.random.default_rng(0)
+
+    def __init__(self):
+        self.rng, self.held, self.noise = np.random.default_rng(0), np.random.default_rng(0), None
+        self.entries = {"rng": [np.random.default_rng(0)]}
+
+    def method(self, x):
+        return x + self.rng.normal()
+
+    def of_method(self, x):
+        return self.method(x)
+
+    def of_entry(self, x):
+        return x + self.entries["rng"][0].normal()
+
+    def of_slot(self, x):
+        return x + self.held.normal()
+
+    def of_class(self, x):
+        return x + self.shared.normal()
+
+    @property
+    def drawn(self):
+        return self.rng.normal()
+
+    def of_property(self, x):
+        return x + self.drawn
+
+    @staticmethod
+    def static(x):
+        return x + np.random.normal()
+
+    def __call__(self, x):
+        return x + self.rng.normal()
+
+
+class Noisy(cl.nn.Module):
+    rng: object = cl.nn.static()
+
+    def forward(self, x):
+        return x + self.rng.normal()
+
+
+def by_decorator(f):
+    @functools.wraps(f)
+    def noisy(x):
+        return f(x) + np.random.normal()
+
+    return noisy
+
+
+def _steps():
+    drawer = Drawer()
+    outer = Drawer()
+    outer.noise = drawer
+    return {
+        "method": drawer.method,
+        "method of a method": drawer.of_method,
+        "entry": drawer.of_entry,
+        "slot": drawer.of_slot,
+        "class": drawer.of_class,
+        "property": drawer.of_property,
+        "static": drawer.static,
+        "object": drawer,
+        "lambda of an object": lambda x: drawer(x),
+        "lambda of a method": lambda x: drawer.method(x),
+        "attribute of an attribute": lambda x: x + outer.noise.rng.normal(),
+        "object of an object": lambda x: outer.noise(x),
+        "partial": functools.partial(lambda k, x: x + k * drawer.rng.normal(), 2.0),
+        "partial of a method": functools.partial(drawer.method),
+        "generator in a partial": functools.partial(lambda rng, x: x + rng.normal(), drawer.rng),
+        "default": lambda x, rng=drawer.rng: x + rng.normal(),
+        "decorated": by_decorator(lambda x: x),
+        "gradient": cl.grad(lambda x: x * drawer.rng.normal()),
+        "layer": Noisy(rng=drawer.rng),
+        "layers": cl.nn.Sequential(cl.nn.Activation("tanh"), Noisy(rng=drawer.rng)),
+        "fresh": lambda x: x + np.random.default_rng().normal(),
+        "fresh RandomState": lambda x: x + np.random.RandomState().rand(),
+        "fresh Random": lambda x: x + random.Random().random(),
+        "system": lambda x: x + random.SystemRandom().random(),
+        "urandom": lambda x: x + float(os.urandom(7)[0] * 1e3 + os.urandom(7)[3]) + secrets.randbelow(10**9),
+    }
+
+
+LOOPS = {
+    "scan": lambda f: cl.scan(lambda c, x: (c, f(x)), 0.0, X),
+    "map": lambda f: cl.map(f, X),
+    "batches": lambda f: cl.map(f, X, batch_size=2),
+    "fori_loop": lambda f: cl.fori_loop(0, 3, lambda i, c: f(c), 0.0),
+    "while_loop": lambda f: cl.while_loop(lambda c: c < -1e9, f, 0.0),  # traced all the same
+    "vmap": lambda f: cl.vmap(f)(X),
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("kind", _steps())
+def test_a_step_that_draws_in_any_way_is_refused(kind, loop):
+    with pytest.raises(TraceError, match="draws random numbers that would be the same"):
+        LOOPS[loop](_steps()[kind])
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_step_that_goes_a_drawn_way_is_refused(loop):
+    for seed in range(20):
+        random.seed(seed)
+        with pytest.raises(TraceError, match="numbers of random, drawn"):
+            LOOPS[loop](lambda x: x * 2 if random.random() < 0.8 else x)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_is_drawn_from_a_seed_within_a_step_passes(loop):
+    LOOPS[loop](lambda x: x + 9 * np.random.default_rng(0).random() + random.Random(0).random())
+
+
+def test_a_compiled_function_that_goes_a_drawn_way_runs_as_it_is_written():
+    for seed in range(20):
+        random.seed(seed)
+        f = cl.compile(lambda x: x * 2 if random.random() < 0.8 else x, executor="numpy")
+        with pytest.warns(cl.ExecutorWarning, match="it runs uncompiled"):
+            assert len({float(f(X)[0]) for _ in range(80)}) == 2
+
+
+@pytest.mark.parametrize("kind", ["fresh", "fresh RandomState", "fresh Random", "system", "urandom"])
+def test_a_compiled_function_that_makes_generators_runs_as_it_is_written(kind):
+    f = cl.compile(_steps()[kind], executor="numpy")
+    with pytest.warns(cl.ExecutorWarning, match="it runs uncompiled"):
+        assert are_different([f(X), f(X), f(X)])
+    f = cl.compile(_steps()[kind], executor="numpy")
+    with pytest.warns(cl.ExecutorWarning, match="it runs uncompiled"):
+        slopes = [cl.value_and_grad(lambda x: cl.sum(f(x)))(X)[0] for _ in range(3)]
+    assert are_different(slopes)
 
 
 def test_numbers_that_a_function_draws_from_a_seed_of_its_own_are_its_constants():

@@ -17,7 +17,7 @@ from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.program.ir import Program, Turn, Var, builder, shape_of, trace
 from clearprop.program.operands import admit
 from clearprop.program.operation import JointOperation, Operation
-from clearprop.program.outside_draws import FOR_ALL, generators_near, looks_random, without_draws
+from clearprop.program.outside_draws import FOR_ALL, without_draws_near
 from clearprop.program.types import INT64, Axes, Params, Tree, Type, Value, type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules.structural import arange_, broadcast_to_, permute_dims_, reshape_
@@ -39,17 +39,17 @@ def map_in_turns(
     """`map_over`, whose f gets the number of its example if something in it asks."""
     turn = Turn()
     example = turn.around(f)
-    found = map_over(example, in_axes, args, kwargs)
-    if not turn.asked:
-        return found
 
-    def numbered(index: Any, *given: Any) -> Any:
+    def numbered() -> Any:
+        per_argument = in_axes if isinstance(in_axes, tuple | list) else [in_axes] * len(args)
+        size = _batch_size(flatten(args)[0], _axes_per_leaf(args, in_axes))
+        return map_over(with_index, [0, *per_argument], (arange_(size=size, dtype=INT64), *args), kwargs)
+
+    def with_index(index: Any, *given: Any) -> Any:
         turn.index = index
         return example(*given)
 
-    per_argument = in_axes if isinstance(in_axes, tuple | list) else [in_axes] * len(args)
-    size = _batch_size(flatten(args)[0], _axes_per_leaf(args, in_axes))
-    return map_over(numbered, [0, *per_argument], (arange_(size=size, dtype=INT64), *args), kwargs)
+    return turn.either(lambda: map_over(example, in_axes, args, kwargs), numbered)
 
 
 def map_over(
@@ -78,7 +78,7 @@ def map_over(
     outer = builder()
     scope = outer.scope if outer is not None else None
     made = functools.partial(trace, flat_f, types, scope=scope, differentiated=True)
-    program = without_draws(made, "vmap's function", FOR_ALL, generators_near(f)) if looks_random(f) else made()
+    program = without_draws_near(made, "vmap's function", FOR_ALL, f)
     results = iter(run_batched(program, [moved[i] for i in arrays], size))
     out_tree, mask, outs = out_structure[0]
     return unflatten(out_tree, [next(results) if m else o for m, o in zip(mask, outs, strict=True)])

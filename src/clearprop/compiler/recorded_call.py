@@ -134,7 +134,7 @@ class RecordedFunction:
         before = FixedValues(variables)
         around = surrounding_arrays(variables)
         made = functools.partial(trace, flat, types, call.names(), differentiated=True, around=around)
-        program = without_draws(made, self.name, AT_EVERY_CALL, generators_in(variables))
+        program = without_draws(made, self.name, AT_EVERY_CALL, generators_in(variables), function=function)
         warn_of_assignments(self.name, before.assigned())
         self.program = replace(program, captured=())
         self.captures = Captures(function, program.captured, variables, before)

@@ -36,7 +36,7 @@ class Specialisation:
         self.types = [self._type(v) for v in self.inputs(call.leaves)]
         variables = variables_around(function)
         around, before = surrounding_arrays(variables), FixedValues(variables)
-        self._trace(call, around, generators_in(variables))
+        self._trace(function, call, around, generators_in(variables))
         warn_of_assignments(self.name, before.assigned())
         self.all_out = all(self.out_mask)
         self.lowered = lower(self.program, around)
@@ -71,7 +71,9 @@ class Specialisation:
             return Type((), t.dtype, weak=True)
         return Type(tuple(1 if n == 1 else self.scope.new(n) for n in t.shape), t.dtype.newbyteorder("="))
 
-    def _trace(self, call: Arguments, around: frozenset[int], generators: Sequence[Any]) -> None:
+    def _trace(
+        self, function: Callable[..., Any], call: Arguments, around: frozenset[int], generators: Sequence[Any]
+    ) -> None:
         names = call.names()
         out: list[Any] = []
 
@@ -85,7 +87,7 @@ class Specialisation:
             return [v for v in flat if _is_computed(v)]
 
         made = functools.partial(trace, flat_f, self.types, names, self.scope, around=around)
-        self.program = without_draws(made, self.name, AT_EVERY_CALL, generators)
+        self.program = without_draws(made, self.name, AT_EVERY_CALL, generators, function=function)
         self.out_structure, self.out_mask, self.out_flat, result = out[0]
         _name_results(self.program, call, result)
 

@@ -96,16 +96,13 @@ def _in_turns(loop: Callable[[Callable[..., Any], Tree], Any], f: Callable[..., 
     """What a loop gives for a step, which gets the number of its turn if something in it asks."""
     turn = Turn()
     step = turn.around(f)
-    found = loop(step, xs)
-    if not turn.asked:
-        return found
 
     @wraps(f)  # whose parameter names the values
     def numbered(carry: Any, element: tuple[Any, Any]) -> Any:
         x, turn.index = element
         return step(carry, x)
 
-    return loop(numbered, (xs, arange_(size=count, dtype=INT64)))
+    return turn.either(lambda: loop(step, xs), lambda: loop(numbered, (xs, arange_(size=count, dtype=INT64))))
 
 
 def _loop(f: Callable[..., Any], init: Tree, xs: Tree, count: Dim, reverse: bool) -> tuple[Any, Any]:

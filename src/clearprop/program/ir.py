@@ -182,6 +182,19 @@ class Turn:
         self.index: Any = 0
         self.drawn = 0
         self.place: int | None = None  # of the loop among what drew numbers around it
+        self.is_numbered = True
+
+    def either(self, plain: Callable[[], Any], numbered: Callable[[], Any]) -> Any:
+        """What `plain` gives; `numbered`, which sets the index, once a step of it asks: before anything of it runs."""
+        self.is_numbered = False
+        try:
+            return plain()
+        except _Asked as problem:
+            if problem.args[0] is not self:
+                raise
+        finally:
+            self.is_numbered = True
+        return numbered()
 
     def around(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """The step, in which the turn can be asked for."""
@@ -191,11 +204,18 @@ class Turn:
             self.drawn = 0
             STACK.turns.append(self)
             try:
-                return f(*args)
+                found = f(*args)
             finally:
                 STACK.turns.remove(self)
+            if self.asked and not self.is_numbered:
+                raise _Asked(self)
+            return found
 
         return step
+
+
+class _Asked(Exception):
+    """A step asked for the number of its turn, while it was traced without one."""
 
 
 STACK = _Stack()

@@ -2,51 +2,86 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import inspect
+import itertools
 import random
 import re
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from clearprop.errors import TraceError, user_line
-from clearprop.program.ir import Program
-from clearprop.program.values import raw
+from clearprop.program.ir import Program, Turn
+from clearprop.program.values import Node, raw
 
 AT_EVERY_CALL, AT_EVERY_STEP, FOR_ALL = "at every call", "at every step", "for all examples"
-_DEPTH = 3
+_DEPTH, _TRACES, _ENTRIES = 7, 16, 64
 _SYMBOL = re.compile(r"\bn\d+\b")
+_PLAIN = frozenset(
+    (int, float, complex, bool, str, bytes, type(None), np.ndarray, types.ModuleType, types.CodeType, Turn)
+)
+_MAKERS = frozenset(
+    "default_rng RandomState Random SystemRandom Generator SeedSequence MT19937 PCG64 PCG64DXSM Philox SFC64 "
+    "urandom getrandom randbelow randbits token_bytes token_hex uuid4".split()
+)
+"""What makes generators of random numbers, or draws from the system: no state that is looked at goes on."""
 
 
 class OutsideDraws(TraceError):
     """A function that is traced draws random numbers elsewhere than from a key of `cl.random`."""
 
 
-def without_draws(make: Callable[[], Program], what: str, when: str, generators: Iterable[Any] = ()) -> Program:
+def without_draws(
+    make: Callable[[], Program], what: str, when: str, generators: Iterable[Any] = (), *, function: Any = None
+) -> Program:
     """The program that `make` traces.
 
-    Raises OutsideDraws where generators of random numbers go on meanwhile, NumPy's and Python's own or these, and the
-    function gives another program the next time: others may draw in other threads.
+    Raises OutsideDraws where generators of random numbers go on meanwhile, NumPy's and Python's own or these, or code
+    of the function makes some, and it gives another program the next time.  Draws that decide which way a function
+    takes show only now and then: it is traced as long as generators go on, so many times.  Others may draw in other
+    threads, and the programs are equal then.
 
-    what  the function, as the message calls it
-    when  where the same numbers would come again: "at every call"
+    what      the function, as the message calls it
+    when      where the same numbers would come again: "at every call"
+    function  the function itself, whose code is looked at for what makes generators
     """
-    generators = list(generators)
+    return _trace_without_draws(
+        make, what, when, list(generators), function is not None and _Near(function).makes_generators
+    )
+
+
+def without_draws_near(make: Callable[[], Program], what: str, when: str, function: Any) -> Program:
+    """`without_draws` for what is traced at every call: generators are looked at only where the code names some."""
+    near = _Near(function)
+    if not near.generators and not near.mentions(_words(near.kinds)):
+        return make()
+    return _trace_without_draws(make, what, when, near.generators, near.makes_generators)
+
+
+def _trace_without_draws(
+    make: Callable[[], Program], what: str, when: str, generators: list[Any], makes: bool
+) -> Program:
     before = _states(generators)
     program = make()
-    moved = [name for name, state in _states(generators).items() if before.get(name) != state]
-    if moved and not is_same(program, make()):
-        raise OutsideDraws(
-            f"{what} draws random numbers that would be the same {when}",
-            expected="numbers of cl.random, whose key is an argument, or numbers that are given to it",
-            got=f"numbers of {' and '.join(dict.fromkeys(moved))}, drawn while it was traced",
-            where=user_line(),
-            try_="cl.random.normal(key, shape), with another key each time: cl.random.fold_in(key, step)",
-        )
+    for _ in range(_TRACES):
+        now = _states(generators)
+        moved = [name for name, state in now.items() if before.get(name) != state]
+        if not moved and not makes:
+            break
+        if not is_same(program, make()):
+            drawn = " and ".join(moved) or "a generator that it makes"
+            raise OutsideDraws(
+                f"{what} draws random numbers that would be the same {when}",
+                expected="numbers of cl.random, whose key is an argument, or numbers that are given to it",
+                got=f"numbers of {drawn}, drawn while it was traced",
+                where=user_line(),
+                try_="cl.random.normal(key, shape), with another key each time: cl.random.fold_in(key, step)",
+            )
+        before, makes = now, False
     return program
 
 
@@ -63,50 +98,140 @@ def _is_same_array(x: Any, y: Any) -> bool:
     return x is y or (x.shape == y.shape and x.dtype == y.dtype and x.tobytes() == y.tobytes())
 
 
-def looks_random(function: Any) -> bool:
-    """Whether code of a function mentions a word that draws random numbers: for where looking closer is dear."""
-    kinds = _kinds()
-    near = list(_functions_near(function, _DEPTH))
-    return any(_mentions_drawing(f.__code__, kinds) for f in near) or bool(generators_near(function))
+class _Near:
+    """What is near a function: code that it may run, and generators of random numbers that it may reach.
+
+    Functions, methods, callable objects and `functools.partial` are followed so many levels deep, and of objects the
+    attributes that code names; of the library's functions and objects what they were given alone.
+    """
+
+    def __init__(self, function: Any) -> None:
+        self.kinds = _kinds()
+        self.names: set[str] = set()
+        self.generators: list[Any] = []
+        self.seen: dict[tuple[int, frozenset[str]], int] = {}
+        self._follow(function, frozenset(), _DEPTH)
+
+    def mentions(self, words: frozenset[str]) -> bool:
+        """Whether the code mentions one of these words."""
+        return not words.isdisjoint(self.names)
+
+    @property
+    def makes_generators(self) -> bool:
+        """Whether the code names what makes generators."""
+        return self.mentions(_MAKERS)
+
+    def _follow(self, value: Any, names: frozenset[str], depth: int) -> None:
+        """Look at a value that code mentions which has these names."""
+        kind = type(value)
+        if not depth or self.seen.get((id(value), names), 0) >= depth:
+            return
+        self.seen[id(value), names] = depth
+        if kind is types.FunctionType:
+            self._follow_code(value, None, depth)
+        elif found := generators_among([value]):
+            self.generators += [g for g in found if all(g is not other for other in self.generators)]
+        elif kind is types.MethodType:
+            self._follow_method(value.__func__, value.__self__, depth)
+        elif (parts := _parts_of(value)) is not None:
+            self._follow_all(itertools.islice(parts, _ENTRIES), names, depth - 1)
+        elif not issubclass(kind, Node):
+            self._follow_object(value, names, depth)
+
+    def _follow_all(self, values: Iterable[Any], names: frozenset[str], depth: int) -> None:
+        for value in values:
+            if type(value) not in _PLAIN:
+                self._follow(value, names, depth)
+
+    def _follow_code(self, plain: types.FunctionType, owner: Any, depth: int) -> None:
+        held = map(_content, plain.__closure__ or ())
+        if _is_library(plain.__globals__.get("__name__")):
+            return self._follow_all(held, frozenset(), depth)  # a step that is wrapped is no level
+        names, scope = _names(plain.__code__), plain.__globals__
+        self.names |= names
+        around = [*held, *(plain.__defaults__ or ()), *(plain.__kwdefaults__ or {}).values()]
+        around += [scope[name] for name in names if name in scope]
+        self._follow_all(around, names, depth - 1)
+        if owner is not None:
+            self._follow(owner, names, depth)
+        return None
+
+    def _follow_method(self, function: Any, owner: Any, depth: int) -> None:
+        if isinstance(function, types.FunctionType) and depth:
+            self._follow_code(function, owner, depth)
+        else:
+            self._follow(function, frozenset(), depth)
+
+    def _follow_object(self, value: Any, names: frozenset[str], depth: int) -> None:
+        kind = value if isinstance(value, type) else type(value)
+        held = _variables_of(value)
+        if _is_library(kind.__module__):
+            return self._follow_all(held.values(), names, depth - 1) if kind is not value else None
+        for name in names | _CALLED if kind is not value else names:
+            if name in held and kind is not value:
+                self._follow(held[name], names, depth - 1)
+            else:
+                self._follow_member(_member(kind, name), value, names, depth - 1)
+        return None
+
+    def _follow_member(self, member: Any, owner: Any, names: frozenset[str], depth: int) -> None:
+        if isinstance(member, types.FunctionType):
+            self._follow_method(member, owner, depth)
+        elif isinstance(member, property):
+            self._follow_method(member.fget, owner, depth)
+        elif isinstance(member, staticmethod | classmethod):
+            self._follow_method(member.__func__, owner, depth)
+        elif isinstance(member, types.MemberDescriptorType):
+            with contextlib.suppress(AttributeError):  # of a slot that is empty
+                self._follow(member.__get__(owner), names, depth)
+        else:
+            self._follow(member, names, depth)
 
 
-def generators_near(function: Any) -> list[Any]:
-    """The generators of random numbers that the code of a function names: of its closure, its module and its object."""
-    values = [value for plain in _functions_near(function, _DEPTH) for value in _scope_of(plain)]
-    values += getattr(getattr(function, "__self__", None), "__dict__", {}).values()
-    return generators_among(values)
+_CALLED = frozenset(("__call__", "forward", "__wrapped__"))
+"""Attributes of an object that run when it is called."""
 
 
-def _functions_near(function: Any, depth: int) -> Iterator[types.FunctionType]:
-    """A function and those that it names, so many levels deep; of the library's what they were given alone."""
-    plain = inspect.unwrap(getattr(function, "__func__", function))
-    if not isinstance(plain, types.FunctionType) or not depth:
-        return
-    is_library = str(plain.__module__).startswith("clearprop.")
-    if not is_library:
-        yield plain
-    for value in map(_content, plain.__closure__ or ()) if is_library else _scope_of(plain):
-        yield from _functions_near(value, depth - 1)
+def _parts_of(value: Any) -> Iterable[Any] | None:
+    """What a `functools.partial`, list, tuple or dictionary is made of; None of anything else."""
+    kind = type(value)
+    if issubclass(kind, functools.partial):
+        return [value.func, *value.args, *value.keywords.values()]
+    if issubclass(kind, dict):
+        return list(value.values())
+    return value if issubclass(kind, list | tuple) else None
 
 
-def _scope_of(plain: types.FunctionType) -> list[Any]:
-    """What the variables of a function's closure hold, and those of its module that it names."""
-    scope = plain.__globals__
-    found = [scope[name] for name in plain.__code__.co_names if name in scope]
-    return [*map(_content, plain.__closure__ or ()), *found]
+def _is_library(module: Any) -> bool:
+    return str(module).startswith(("clearprop.", "numpy.")) or module in ("builtins", "numpy", "functools")
+
+
+def _variables_of(value: Any) -> dict[str, Any]:
+    """What the attributes of an object hold; it may do anything when it is looked at."""
+    try:
+        held: dict[str, Any] = vars(value)
+    except Exception:
+        return {}
+    return held
+
+
+def _member(kind: type, name: str) -> Any:
+    """What a class or one above it defines under a name."""
+    return next((c.__dict__[name] for c in kind.__mro__ if name in c.__dict__), None)
 
 
 @functools.lru_cache(maxsize=1024)
-def _mentions_drawing(code: types.CodeType, kinds: tuple[type, ...]) -> bool:
+def _names(code: types.CodeType) -> frozenset[str]:
+    """The names of variables and attributes that code mentions, and the functions in it."""
     inner = (c for c in code.co_consts if isinstance(c, types.CodeType))
-    return not _words(kinds).isdisjoint(code.co_names) or any(_mentions_drawing(c, kinds) for c in inner)
+    return frozenset(code.co_names).union(*map(_names, inner))
 
 
 @functools.cache
 def _words(kinds: tuple[type, ...]) -> frozenset[str]:
     """The methods of such generators of random numbers."""
     names = {name for kind in kinds for name in dir(kind) if not name.startswith("_")}
-    return frozenset(names | {"random"})
+    return frozenset(names | {"random"} | _MAKERS)
 
 
 def generators_among(values: Iterable[Any]) -> list[Any]:
