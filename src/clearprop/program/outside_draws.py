@@ -19,7 +19,7 @@ from clearprop.program.ir import Program, Turn
 from clearprop.program.values import Node, raw
 
 AT_EVERY_CALL, AT_EVERY_STEP, FOR_ALL = "at every call", "at every step", "for all examples"
-_DEPTH, _TRACES, _ENTRIES = 7, 16, 64
+_DEPTH, _TRACES, _ENTRIES, _VALUES = 7, 16, 64, 1000
 _SYMBOL = re.compile(r"\bn\d+\b")
 _PLAIN = frozenset(
     (int, float, complex, bool, str, bytes, type(None), np.ndarray, types.ModuleType, types.CodeType, Turn)
@@ -102,7 +102,8 @@ class _Near:
     """What is near a function: code that it may run, and generators of random numbers that it may reach.
 
     Functions, methods, callable objects and `functools.partial` are followed so many levels deep, and of objects the
-    attributes that code names; of the library's functions and objects what they were given alone.
+    attributes that code names; of the library's functions and objects what they were given alone.  Of large nested
+    data the first entries are looked at.
     """
 
     def __init__(self, function: Any) -> None:
@@ -124,7 +125,7 @@ class _Near:
     def _follow(self, value: Any, names: frozenset[str], depth: int) -> None:
         """Look at a value that code mentions which has these names."""
         kind = type(value)
-        if not depth or self.seen.get((id(value), names), 0) >= depth:
+        if not depth or len(self.seen) == _VALUES or self.seen.get((id(value), names), 0) >= depth:
             return
         self.seen[id(value), names] = depth
         if kind is types.FunctionType:
@@ -134,7 +135,7 @@ class _Near:
         elif kind is types.MethodType:
             self._follow_method(value.__func__, value.__self__, depth)
         elif (parts := _parts_of(value)) is not None:
-            self._follow_all(itertools.islice(parts, _ENTRIES), names, depth - 1)
+            self._follow_all(list(itertools.islice(parts, _ENTRIES)), names, depth - 1)  # others may write to it
         elif not issubclass(kind, Node):
             self._follow_object(value, names, depth)
 
@@ -197,9 +198,8 @@ def _parts_of(value: Any) -> Iterable[Any] | None:
     kind = type(value)
     if issubclass(kind, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
-    if issubclass(kind, dict):
-        return list(value.values())
-    return value if issubclass(kind, list | tuple) else None
+    entries: Iterable[Any] | None = value if issubclass(kind, list | tuple) else None
+    return value.values() if issubclass(kind, dict) else entries
 
 
 def _is_library(module: Any) -> bool:
