@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 import clearprop as cl
+from clearprop.data.array_labels import require_one_kind, text_labels
 from clearprop.data.parts import sample_rows
 from clearprop.errors import ArgumentError, DataError
 from clearprop.reporting.numbers import _classes
@@ -222,3 +223,19 @@ def test_a_sample_of_rows_holds_none_twice():
         for number in {1, 2, rows // 2, rows - 1}:
             chosen, _ = sample_rows((np.arange(rows), np.arange(rows)), number)
             assert len(chosen) == number and (np.diff(chosen) > 0).all(), (rows, number)
+
+
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NA, pd.NaT], ids=repr)
+@pytest.mark.parametrize("form", [lambda y: pd.Series(y, dtype=object), lambda y: np.array(y, dtype=object), list])
+def test_gaps_beside_text_are_named_whatever_they_are(gap, form):
+    for door in (require_one_kind, text_labels):
+        with pytest.raises(DataError, match="1 row without text") as error:
+            door(form(["a", gap]), "y")
+        assert "leave those rows out" in str(error.value)
+
+
+def test_a_series_of_strings_with_na_and_rows_of_several_lengths_are_refused_in_our_words():
+    with pytest.raises(DataError, match="leave those rows out"):
+        require_one_kind(pd.Series(["a", pd.NA], dtype="string"), "y")
+    with pytest.raises(DataError, match="several lengths"):
+        require_one_kind([[1, 2], [3]], "y")

@@ -5,6 +5,7 @@ import pytest
 
 import clearprop as cl
 from clearprop.errors import ArgumentError
+from clearprop.train import metrics, shares_of_rows
 
 RNG = np.random.default_rng(2)
 N, STEPS, FEATURES = 12, 5, 4
@@ -100,3 +101,26 @@ def test_a_vocabulary_of_one_token_has_no_second():
 def test_an_answer_that_changes_with_the_number_of_rows_is_refused():
     with pytest.raises(ArgumentError, match="mixes rows"):
         cl.fit(cl.nn.Sequential(cl.nn.Dense(4, 2), lambda h: h / float(h.shape[0])), (FLAT, Y), epochs=1)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (1, 400), (7, 400), (400, 7), (5, 6, 300), (0, 4)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_shares_are_summed_in_one_order_along_either_axis(shape, dtype):
+    x = np.random.default_rng(0).normal(size=shape).astype(dtype) * 4
+    parts = np.exp(x - x.max(axis=-1, keepdims=True))
+    whole = np.add.accumulate(parts, axis=-1, dtype=np.float64)[..., -1:]
+    shares = shares_of_rows(x)
+    assert shares.dtype == dtype and np.array_equal(shares, (parts / whole).astype(dtype))
+
+
+def test_shares_of_whole_numbers_are_no_whole_numbers():
+    assert np.array_equal(shares_of_rows(np.array([[1, 2, 3]])), shares_of_rows(np.array([[1.0, 2.0, 3.0]])))
+
+
+def test_a_few_rows_are_not_asked_for_segments(monkeypatch):
+    asked = []
+    monkeypatch.setattr(metrics, "by_segments", lambda *given: asked.append(given))
+    model = cl.nn.Sequential(cl.nn.Conv2d(1, 2, 3), cl.nn.Flatten())
+    for rows in (1, 32, 33):
+        metrics.outputs_of(model, np.ones((rows, 4, 4, 1), np.float32))
+    assert len(asked) == 1

@@ -125,13 +125,26 @@ def require_one_kind(labels: Any, name: str, where: str = "") -> None:
     >>> require_one_kind(["a", "b"], "y"), require_one_kind([0, 1], "y")
     (None, None)
     """
-    array = _as_given(labels, np.asarray(labels))
+    try:
+        array = _as_given(labels, np.asarray(labels))
+    except ValueError:
+        got, advice = "rows of several lengths", "as many numbers or words in each row"
+        raise _text_error(name, "rows of one length, such as one label in each", got, where, advice) from None
     odd = [item for item in array.flat if not isinstance(item, str)] if array.dtype.kind == "O" else []
     if odd and len(odd) < array.size:
         got = f"{odd[0]!r} beside text; {quantity(len(odd), 'row')} without text"
-        gap = odd[0] is None or odd[0] != odd[0]
-        advice = _GAPS if gap else "labels of one kind, such as [str(label) for label in y]"
+        advice = _GAPS if _is_gap(odd[0]) else "labels of one kind, such as [str(label) for label in y]"
         raise _text_error(name, "text in every row, or numbers in every row", got, where, advice)
+
+
+def _is_gap(item: Any) -> bool:
+    """Whether it is None, or not equal to itself: NaN, NaT, and the NA of pandas, which has no truth value."""
+    if item is None:
+        return True
+    try:
+        return bool(item != item)
+    except (TypeError, ValueError):
+        return type(item).__name__ == "NAType"
 
 
 def _as_given(value: Any, array: NDArray[Any]) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clearprop import nn
 from clearprop.compiler import compile
-from clearprop.compiler.row_products import FEW, by_blocks, few_rows_by, row_products
+from clearprop.compiler.row_products import FEW, TRIED, by_blocks, few_rows_by, row_products
 from clearprop.data.array_checks import require_rows
 from clearprop.data.encodings import ClassTarget, NumberTarget
 from clearprop.data.joint_target import JointTarget, Target
@@ -487,7 +487,7 @@ def outputs_of(model: Any, x: Any) -> NDArray[Any]:
     if len(x) <= FEW and (few := few_through(model, x, few_rows_by)) is not None:
         return few
     with no_grad(), quiet(), _PRODUCTS:
-        compiled = by_segments(model, _COMPILED) if type(x) is np.ndarray else None
+        compiled = by_segments(model, _COMPILED) if type(x) is np.ndarray and len(x) > TRIED else None
         parts = by_blocks(lambda rows: np.asarray(array_through(model, rows)), x, compiled)
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

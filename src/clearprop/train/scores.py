@@ -80,8 +80,20 @@ def shares_of_rows(outputs: NDArray[Any]) -> NDArray[Any]:
     """
     with np.errstate(all="ignore"):  # of rows with NaN and infinite outputs nothing else is to be said
         parts = np.exp(outputs - np.max(outputs, axis=-1, keepdims=True))
-        whole = np.add.accumulate(parts, axis=-1, dtype=np.float64)[..., -1:]
-        return np.asarray(parts / whole).astype(outputs.dtype)
+        return np.asarray(parts / _sums_in_order(parts)).astype(parts.dtype)
+
+
+def _sums_in_order(parts: NDArray[Any]) -> Floats:
+    """The sum along the last axis, from the first to the last, in float64: along whichever axis has fewer steps."""
+    rows = parts.reshape(-1, parts.shape[-1])
+    whole = np.zeros(len(rows))
+    if len(rows) < rows.shape[1]:
+        for k, row in enumerate(rows):
+            whole[k] = np.add.accumulate(row, dtype=np.float64)[-1]
+    else:
+        for column in rows.T:
+            whole += column
+    return whole.reshape(*parts.shape[:-1], 1)
 
 
 def labels_of(y: NDArray[Any]) -> NDArray[np.int64]:
