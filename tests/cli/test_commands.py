@@ -182,6 +182,17 @@ def test_npz_with_its_own_test_part(command):
 
 # ------------------------------------------------------------------------------------------- interrupting, resuming
 @pytest.mark.usefixtures("eager")
+def test_a_run_of_a_table_that_was_made_with_an_idle_context_goes_on(command):
+    assert command("train", "wine", "--epochs", "1", "--hidden", "4", "--out", "old").code == 0
+    file = Path("old", "config.json")
+    stored = json.loads(file.read_text())
+    stored["command"]["context"] = 64
+    file.write_text(json.dumps(stored))
+    assert command("train", "--resume", "old", "--epochs", "2").code == 0
+    assert "--unit char" in command("train", "wine", "--context", "64").err
+
+
+@pytest.mark.usefixtures("eager")
 def test_interrupted_and_resumed_is_undisturbed(command, monkeypatch):
     from clearprop.cli.console import Display
 

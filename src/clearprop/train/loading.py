@@ -182,7 +182,10 @@ def command_of(config: Config, where: str) -> dict[str, Any]:
             try_="cl.fit(model, data, ..., resume=folder), which brings data and loss along",
         )
     newer = {name: default_of(name) for name in OPTIONS if name not in config.command and name != "loss"}
-    return {**{name: value for name, value in newer.items() if value is not None}, **config.command}
+    command = {**{name: value for name, value in newer.items() if value is not None}, **config.command}
+    if command.get("unit") is None:
+        command["context"] = default_of("context")  # earlier versions took any for a table, where it does nothing
+    return command
 
 
 def require_kept(data: object, where: str) -> None:
