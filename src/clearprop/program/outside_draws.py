@@ -158,15 +158,15 @@ class _Near:
         return None
 
     def _follow_method(self, function: Any, owner: Any, depth: int) -> None:
-        if isinstance(function, types.FunctionType) and depth:
+        if issubclass(type(function), types.FunctionType) and depth:
             self._follow_code(function, owner, depth)
         else:
             self._follow(function, frozenset(), depth)
 
     def _follow_object(self, value: Any, names: frozenset[str], depth: int) -> None:
-        kind = value if isinstance(value, type) else type(value)
+        kind = value if issubclass(type(value), type) else type(value)  # it may not tell its class
         held = _variables_of(value)
-        if _is_library(kind.__module__):
+        if _is_library(_module_of(kind)):
             return self._follow_all(held.values(), names, depth - 1) if kind is not value else None
         for name in names | _CALLED if kind is not value else names:
             if name in held and kind is not value:
@@ -176,13 +176,13 @@ class _Near:
         return None
 
     def _follow_member(self, member: Any, owner: Any, names: frozenset[str], depth: int) -> None:
-        if isinstance(member, types.FunctionType):
+        if issubclass(type(member), types.FunctionType):
             self._follow_method(member, owner, depth)
-        elif isinstance(member, property):
+        elif issubclass(type(member), property):
             self._follow_method(member.fget, owner, depth)
-        elif isinstance(member, staticmethod | classmethod):
+        elif issubclass(type(member), staticmethod | classmethod):
             self._follow_method(member.__func__, owner, depth)
-        elif isinstance(member, types.MemberDescriptorType):
+        elif issubclass(type(member), types.MemberDescriptorType):
             with contextlib.suppress(AttributeError):  # of a slot that is empty
                 self._follow(member.__get__(owner), names, depth)
         else:
@@ -198,12 +198,20 @@ def _parts_of(value: Any) -> Iterable[Any] | None:
     kind = type(value)
     if issubclass(kind, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
-    entries: Iterable[Any] | None = value if issubclass(kind, list | tuple) else None
-    return value.values() if issubclass(kind, dict) else entries
+    own = next((known for known in (list, tuple) if issubclass(kind, known)), None)
+    entries: Iterable[Any] | None = None if own is None else own.__iter__(value)  # not what a user's class does instead
+    return dict.values(value) if issubclass(kind, dict) else entries
 
 
 def _is_library(module: Any) -> bool:
     return str(module).startswith(("clearprop.", "numpy.")) or module in ("builtins", "numpy", "functools")
+
+
+def _module_of(kind: type) -> Any:
+    try:
+        return kind.__module__
+    except Exception:  # a class may do anything when it is asked
+        return None
 
 
 def _variables_of(value: Any) -> dict[str, Any]:
