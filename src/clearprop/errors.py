@@ -224,8 +224,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if same:
         return same[0]
     by_plain = {_plain_name(n): n for n in reversed(names)}
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return close[0] if close else next((by_plain[n] for n in difflib.get_close_matches(plain, by_plain, 1, 0.5)), "")
+    by_word = {n.lstrip("-"): n for n in reversed(names)}  # that options begin alike makes none like another
+    close = difflib.get_close_matches(name.lstrip("-"), by_word, n=1, cutoff=0.5)
+    if close:
+        return by_word[close[0]]
+    return next((by_plain[n] for n in difflib.get_close_matches(plain, by_plain, 1, 0.5)), "")
 
 
 def _plain_name(name: str) -> str:

@@ -379,3 +379,16 @@ def test_each_call_is_a_hit_or_a_miss():
     for rate in (1.0, 2.0, 3.0, 3.0):  # noqa: B007 - the compiled function reads it
         f(X)
     assert (f.cache_info().hits, f.cache_info().misses) == (1, 3)
+
+
+def test_the_methods_that_a_dataclass_writes_are_no_reading_of_its_fields():
+    @dataclasses.dataclass(frozen=True)
+    class Settings:
+        rate: float
+        title: str
+        sizes: tuple
+
+    settings = Settings(2.0, "t", (1, 2))
+    f = cl.compile(lambda x: x * settings.rate, executor="numpy")
+    f(X)
+    assert [fixed.variable.name for fixed in f.last.captures.fixed.known] == ["settings", "settings.rate"]

@@ -281,8 +281,20 @@ def _operators(value: Any) -> list[str]:
     """The methods of an object of the user's that code calls without their names: `x @ value`, `value[0]`."""
     kinds = () if isinstance(value, (types.ModuleType, type)) else type(value).__mro__
     members = [member for kind in kinds if _has_attributes(kind) for member in vars(kind).items()]
-    own = [name for name, member in members if name.startswith("__") and callable(member)]  # `__dict__` is all of it
-    return [name for name in dict.fromkeys(own) if name not in ("__init__", "__call__")]
+    own = [n for n, m in members if n.startswith("__") and callable(m) and not _is_generated(m)]  # `__dict__` is all
+    return [name for name in dict.fromkeys(own) if name not in _NO_OPERATORS]
+
+
+_NO_OPERATORS = frozenset(f"__{name}__" for name in (
+    "init", "new", "post_init", "call", "class", "repr", "str", "format", "hash", "setattr", "delattr", "del", "dir",
+    "reduce", "reduce_ex", "getstate", "setstate", "copy", "deepcopy", "replace", "sizeof", "init_subclass",
+))  # fmt: skip
+"""Methods that no operator of what is compiled calls."""
+
+
+def _is_generated(member: Any) -> bool:
+    """Whether `dataclass` wrote a method, which mentions every field."""
+    return getattr(getattr(member, "__code__", None), "co_filename", None) == "<string>"
 
 
 def _names(code: types.CodeType) -> list[str]:

@@ -39,6 +39,7 @@ from clearprop.data.columns import (
     same,
     with_one_spelling,
 )
+from clearprop.data.readers.formats import idle_words
 from clearprop.data.readers.reading import AS_SHOWN, RANDOM, ColumnChoice, Reading, Splitting, words_of
 from clearprop.data.readers.sources import read
 from clearprop.data.row_weights import as_weights
@@ -189,7 +190,7 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
     if series is not None:
         own, series = series.places(kept), series.take(kept)
     features, dropped = _features(steps, names, own, lambda c, row: steps.place(c, int(own[row])), reading.columns)
-    weight = reading.columns.weight
+    weight, idle = reading.columns.weight, idle_words(reading, frame.source, frame.decimal)
     return Table(
         source=frame.source,
         features=features,
@@ -198,7 +199,7 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
         task=decided,
         target_note=target_note,
         task_note=task_note,
-        notes=frame.notes + (() if series is None else series.notes) + lost,
+        notes=frame.notes + (() if series is None else series.notes) + lost + idle,
         dropped=dropped,
         rows=kept if series is None else series.firsts,
         place=read_place,

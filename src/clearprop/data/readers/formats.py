@@ -9,6 +9,7 @@ import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,6 +121,20 @@ def form_of(path: Path, source: str) -> FileForm:
     by_name = [form for form in known if path.suffix.lower() in form.suffixes]
     found = next((form for form in known if form.fits(start)), by_name[0] if by_name else CSV)
     return CSV if found in _TEXTS else found
+
+
+_OF_TEXT = ("encoding", "delimiter", "decimal", "header", "missing")
+
+
+def idle_words(reading: Any, source: str, decimal: str | None) -> tuple[str, ...]:
+    """Of what is said of how text is written (a `Reading`) that which does nothing beside data that are no text.
+
+    `decimal` is the sign before decimals of what was read, None for what is no text.
+    """
+    said = [f"--{name}" for name in _OF_TEXT if getattr(reading, name) is not None]
+    if decimal is not None or not said:
+        return ()
+    return (f"{source}: {name_list(said)} did nothing, since these data are no text: their columns have types",)
 
 
 def require_name_in_utf8(name: str) -> None:

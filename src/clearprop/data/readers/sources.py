@@ -292,7 +292,8 @@ def _no_file(path: Path, source: str) -> DataError:
     known = [*BUNDLED]
     with suppress(OSError):
         known += sorted(str(f) for f in folder.iterdir() if f.suffix.lower() in SUFFIXES)
-    close = nearest(source, known)
+    by_stem = {Path(name).stem: name for name in reversed(known)}  # that files end alike makes none like another
+    close = by_stem.get(nearest(path.stem, by_stem), "")
     return DataError(
         f"no file and no bundled data set named {source!r}",
         expected=f"{DATA_FILE}, or one of: " + ", ".join(BUNDLED),

@@ -17,6 +17,7 @@ from clearprop.data.joint_target import Target
 from clearprop.data.kinds.time_encoding import fit_time
 from clearprop.data.parts import check_fractions, checked_seed
 from clearprop.data.preprocessing import Preprocessing
+from clearprop.data.readers.formats import idle_words
 from clearprop.data.readers.reading import AS_SHOWN, Reading, words_of
 from clearprop.data.slips import multiples_read
 from clearprop.data.streaming.blocks import UnchangingFile
@@ -102,6 +103,7 @@ def stream_table(
     assert train is not None  # a split leaves rows to train on
     told = (found.target_note, found.task_note, *notes, *found.lost, *division.notes)
     told = (*told, *multiples_read((*found.features, found.target)))
+    told = (*told, *idle_words(reading, source, watched.table.decimal))
     told = (*told, _streaming_note(train, memory))
     return StreamedTable(source, train, others[0], others[1], fitted, told)
 
