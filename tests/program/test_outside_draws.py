@@ -276,3 +276,10 @@ def test_keys_of_ours_are_drawn_from_as_before():
     assert are_different([f(cl.random.key(n)) for n in range(3)])
     keys = cl.random.split(cl.random.key(0), 3)
     assert are_different([f(key) for key in keys])
+
+
+def test_a_source_of_the_system_has_no_state_and_is_no_obstacle():
+    source = random.SystemRandom()
+    f = lambda x: x * 2.0 if source else x
+    assert np.array_equal(cl.compile(f, executor="numpy")(X), X * 2.0)
+    assert np.array_equal(cl.vmap(f)(X), X * 2.0)

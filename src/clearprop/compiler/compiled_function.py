@@ -190,7 +190,8 @@ class Compiled(Generic[_P, _R]):
         self.info.misses += 1
         new = Specialisation(self.function, call, self.executor)
         self._tell_of_surroundings([s.captures for s in alike])
-        for old in alike[: 1 - DIRECT]:  # which hold the arrays that were captured when they were made
+        holding = [s for s in self.kept if s in alike and s.captures.held]  # arrays that were captured at their making
+        for old in holding[: 1 - DIRECT]:
             self._let_go(old)
         known.append(new)
         self._keep(new, call.key)

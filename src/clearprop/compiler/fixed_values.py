@@ -25,7 +25,7 @@ from clearprop.program.values import Node
 
 _MANY, _DEEP = 1000, 8
 """Entries of a list or a dictionary that are looked at, of longer ones how many there are; and how many levels."""
-_COPIED = (set, collections.deque, bytearray, array.array)
+_COPIED = (collections.deque, bytearray, array.array)
 
 
 class FixedValues:
@@ -112,6 +112,9 @@ def _look(value: Any, depth: int = 0) -> Callable[[Any], bool] | None:
         return _is_array
     if kind is types.FunctionType and depth < _DEEP:
         return _Function(value, depth)
+    if issubclass(kind, set):
+        members = frozenset(value)
+        return lambda now: type(now) is kind and bool(now == members)
     if kind in _COPIED:
         before = copy.copy(value)
         return lambda now: type(now) is kind and bool(now == before)
@@ -124,31 +127,23 @@ def _look(value: Any, depth: int = 0) -> Callable[[Any], bool] | None:
 
 
 class _Function:
-    """A function: the same one with the code that it had, or one of the same text, defaults and closure."""
+    """The same function with the code and the defaults that it had: what is in its closure are variables."""
 
     may_change = True
 
     def __init__(self, function: types.FunctionType, depth: int) -> None:
         self.known = weakref.ref(function)  # its closure may hold arrays
-        self.code, self.defaults = function.__code__, function.__defaults__
-        self.around = _Entries(_given_to(function), depth)
+        self.code, self.defaults = function.__code__, _Entries(_defaults_of(function), depth)
 
     def __call__(self, now: Any) -> bool:
-        known = self.known()
-        if (
-            now is known and known is not None
-        ):  # what is in its closure are variables; its code may be replaced in place
-            if known.__code__ is self.code and known.__defaults__ is self.defaults:
-                return True
-        elif type(now) is not types.FunctionType:
+        known: Any = self.known()
+        if now is not known or now.__code__ is not self.code:  # which an editor may have replaced in place
             return False
-        return bool(now.__code__ == self.code) and self.around(_given_to(now))
+        return not (self.defaults.size or now.__defaults__ or now.__kwdefaults__) or self.defaults(_defaults_of(now))
 
 
-def _given_to(function: types.FunctionType) -> list[Any]:
-    """What a function has besides its code: its module, the contents of its closure, and its defaults."""
-    cells = [held_by(functools.partial(getattr, cell, "cell_contents")) for cell in function.__closure__ or ()]
-    return [function.__module__, *cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+def _defaults_of(function: types.FunctionType) -> list[Any]:
+    return [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
 
 
 def _is_like(kind: type, leaves: _Entries, structure: Any, now: Any) -> bool:

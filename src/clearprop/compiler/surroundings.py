@@ -37,6 +37,8 @@ class Variable(NamedTuple):
     name: str
     is_set_once: bool = False
     """Whether it is a field of a layer, or the variable of a function around, which are seldom assigned again."""
+    is_in_text: bool = False
+    """Whether code holds its name as a text."""
 
 
 Seen: TypeAlias = dict[tuple[int, Any], Any]
@@ -45,12 +47,14 @@ Seen: TypeAlias = dict[tuple[int, Any], Any]
 
 def variables_around(function: Callable[..., Any]) -> list[Variable]:
     """The variables that hold something now; not modules, whose own variables are among them."""
+    seen: Seen = {}
     found = []
-    for variable in _of_function(function, 0, {}):
+    for variable in _of_function(function, 0, seen):
         value = held_by(variable.read)
         if value is not _NOTHING and not isinstance(value, types.ModuleType):
             found.append(variable)
-    return found
+    by_text = any(key[1] is _BY_TEXT for key in seen)  # `getattr(x, name)`, whose name another function may give
+    return [v._replace(is_loaded=True) if by_text and v.is_in_text else v for v in found]
 
 
 def own_code(model: Any, *measures: Any) -> Callable[..., Any]:
@@ -97,16 +101,19 @@ def _of_function(function: Any, depth: int, seen: Seen) -> Iterator[Variable]:
         code, scope = plain.__code__, plain.__globals__
         cells = zip(code.co_freevars, plain.__closure__ or (), strict=True)
         variables = [(id(cell), "", Variable(_cell_reader(cell), True, name, True)) for name, cell in cells]
-        loaded = _words_of(code).globals
+        words = _words_of(code)
+        loaded = words.globals
+        if words.by_text:
+            seen[id(code), _BY_TEXT] = code
         globals_ = ((name, _global_reader(scope, name)) for name in _names(code))
         variables += [(id(scope), name, Variable(read, name in loaded, name)) for name, read in globals_]
         variables += [(id(own.__self__), "", _as_argument(own.__self__))] if plain is not own else []
         for holder, name, variable in variables:
             key = (holder, (name, variable.is_loaded))
-            new = seen.setdefault(key, variable) is variable  # one variable is given once, whoever reads it
-            entries = _entries(variable, name or variable.name, code)
+            entries = _entries(variable, name or variable.name, code)  # another function may take the whole of it
+            new = not entries and seen.setdefault(key, variable) is variable  # one is given once, whoever reads it
             yield from entries
-            yield from _follow(variable, code, depth + 1, seen, whole=new and not entries)
+            yield from _follow(variable, code, depth + 1, seen, whole=new)
 
 
 def _codes_behind(function: Any) -> Iterator[Any]:
@@ -218,7 +225,8 @@ def _attribute(
 
     def variable(reader: Reader) -> Variable:
         loaded = code is not None and _is_read(name, reader, code)
-        return Variable(reader, loaded, f"{holder.name}.{name}", type(value) in FIELDS)
+        in_text = code is not None and name in _texts(code)
+        return Variable(reader, loaded, f"{holder.name}.{name}", type(value) in FIELDS, in_text)
 
     if isinstance(value, types.ModuleType):
         if name in vars(value):
@@ -320,7 +328,7 @@ class _Words(NamedTuple):
     """Of which names it takes only entries by constant keys, and which; None where it takes the whole."""
 
 
-_BY_TEXT = frozenset(("getattr", "attrgetter", "vars", "__dict__"))
+_BY_TEXT = frozenset(("getattr", "attrgetter", "vars", "globals", "__getattribute__", "__dict__"))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -345,27 +353,26 @@ def _words_of(code: types.CodeType) -> _Words:
 def _how_it_loads(instruction: dis.Instruction) -> str | None:
     """As what an instruction loads what it names: a global, an attribute, a method that is called, a cell."""
     name = instruction.opname
-    if name in ("LOAD_GLOBAL", "LOAD_NAME"):
+    if name in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"):
         return "globals"
     if name == "LOAD_METHOD" or (name == "LOAD_ATTR" and sys.version_info >= (3, 12) and (instruction.arg or 0) % 2):
         return "methods"
     if name in ("LOAD_ATTR", "LOAD_SUPER_ATTR", "IMPORT_FROM"):
         return "attributes"
-    return "cells" if name in ("LOAD_DEREF", "LOAD_CLASSDEREF") else None
+    return "cells" if name in ("LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF") else None
 
 
 def _is_read(name: str, read: Reader, code: types.CodeType) -> bool:
     """Whether code reads an attribute of this name: not if it calls a method of the name, and this holds a number."""
     words = _words_of(code)
-    if name in words.attributes or (words.by_text and name in _texts(code)):
-        return True
-    return name in words.methods and callable(held_by(read))
+    return name in words.attributes or (name in words.methods and callable(held_by(read)))
 
 
 def _entries(variable: Variable, word: str, code: types.CodeType | None) -> list[Variable]:
     """The entries that code takes of a dictionary, if it takes nothing else of it."""
     keys = _words_of(code).entries.get(word) if code is not None else None
-    if not keys or type(held_by(variable.read)) is not dict:
+    held = held_by(variable.read)
+    if code is None or not keys or type(held) is not dict or not keys <= held.keys() or word in _texts(code):
         return []
     read = functools.partial(functools.partial, _part, variable.read)
     return [Variable(read(key), True, f"{variable.name}[{key!r}]") for key in keys]

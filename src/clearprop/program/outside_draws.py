@@ -247,7 +247,7 @@ def generators_among(values: Iterable[Any]) -> list[Any]:
     kinds, found = _kinds(), []
     for value in values:
         owner = value if issubclass(type(value), kinds) else _owner(value)
-        if issubclass(type(owner), kinds):
+        if issubclass(type(owner), kinds) and not issubclass(type(owner), random.SystemRandom):  # which has no state
             found.append(owner)
     return found
 
