@@ -367,3 +367,43 @@ print(numba.njit(lambda a: np.linalg.inv(a).sum() + np.sort(a)[0, 0])(np.eye(3))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.stdout.strip(), done.returncode) == ("3.0", 0), done.stderr
+
+
+OF_ONE_PLACE = ("sin", "cos", "log1p", "expm1")
+"""Functions whose compiled forms are made in one place of the source, so that Numba names them alike."""
+ONE_KERNEL = """
+    import ctypes
+    import sys
+
+    import numpy as np
+
+    from clearprop.compiler.native import cache
+
+    y, found = np.array([0.75]), {}
+    for name in sys.argv[1:]:
+        out = np.zeros(3)
+        text = (
+            "from clearprop.compiler.native.kernel_imports import *\\n\\n\\n"
+            '@entry("word", "word", "f64", "f64")\\n'
+            f"def kernel(lo, hi, y, out):\\n    out[0] = {name}(y[0])\\n    out[1] = {name}(out[0] * 3.0)\\n"
+            f"    out[2] = {name}(out[1] - 0.5 * out[0])\\n"
+        )
+        row = np.array([0, 1, y.ctypes.data, out.ctypes.data], np.uint64)
+        ctypes.CFUNCTYPE(None, ctypes.c_uint64)(cache.kernel_address(text))(row.ctypes.data)
+        f = getattr(np, name)
+        np.testing.assert_allclose(out, [f(0.75), f(3 * f(0.75)), f(f(3 * f(0.75)) - f(0.75) / 2)], rtol=1e-13)
+    print(cache.stats.cache_hits)
+"""
+
+
+def test_kernels_that_several_processes_compiled_are_themselves_when_one_loads_them(tmp_path):
+    environment = {**os.environ, "CLEARPROP_CACHE_DIR": str(tmp_path)}
+
+    def run(*names):
+        command = [sys.executable, "-c", textwrap.dedent(ONE_KERNEL), *names]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    for name in OF_ONE_PLACE:
+        assert run(name).stderr == ""
+    told = run(*OF_ONE_PLACE)
+    assert told.stderr == "" and int(told.stdout) == len(OF_ONE_PLACE)

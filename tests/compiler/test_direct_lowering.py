@@ -196,3 +196,18 @@ def test_trainings_leave_no_kernel_to_numba(tmp_path, monkeypatch):
     model = cl.nn.Sequential([*net.layers, cl.nn.Dense(36, 3)])
     cl.fit(model, (x, y), epochs=1, batch_size=8, progress=False)
     assert not left
+
+
+FUNCTIONS = ("exp", "log", "tanh", "sin", "cos", "log1p", "expm1", "erf", "sqrt", "power2", "remainder")
+
+
+@pytest.mark.parametrize("directly", [True, False])
+def test_an_object_shows_its_entry_alone(directly, tmp_path, monkeypatch):
+    """What other objects hold under the same name may be another function: of those that are made in one place."""
+    calls = [f"{name[:-1]}(y[0], 2.5)" if name == "power2" else f"{name}(y[0])" for name in FUNCTIONS[:-1]]
+    body = [f"out[{i}] = {call}" for i, call in enumerate([*calls, "f64(remainder(k[0], i64(2)))"])]
+    result(text_of("\n".join("        " + line for line in body)), tmp_path, monkeypatch, directly)
+    library = cache._modules[-1].kernel.library
+    module, entry = library._final_module, cache._modules[-1].kernel.symbol
+    shown = [v for v in (*module.functions, *module.global_variables) if not v.is_declaration]
+    assert [v.name for v in shown if v.linkage.name not in ("internal", "private")] == [entry]

@@ -130,3 +130,18 @@ def test_a_result_is_copied_with_its_history():
     for twin in (copy.deepcopy((w, out)), pickle.loads(pickle.dumps((w, out)))):
         twin[1].backward()
         close(twin[0].grad, np.full(4, 2.0))
+
+
+def test_an_error_of_the_users_leaves_nothing_that_later_calls_meet():
+    def step(x):
+        if x.shape[0] == 3:
+            raise ValueError("no three")
+        return cl.sum(x * x)
+
+    f = cl.compile(step, executor="numpy")
+    for n in (3, 2, 3, 4):
+        if n == 3:
+            with pytest.raises(ValueError, match="no three"):
+                cl.grad(lambda x: f(x))(np.ones(n))
+        else:
+            assert cl.grad(lambda x: f(x))(np.ones(n)).tolist() == [2.0] * n

@@ -5,6 +5,7 @@ import os
 import random
 import secrets
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -283,3 +284,18 @@ def test_a_source_of_the_system_has_no_state_and_is_no_obstacle():
     f = lambda x: x * 2.0 if source else x
     assert np.array_equal(cl.compile(f, executor="numpy")(X), X * 2.0)
     assert np.array_equal(cl.vmap(f)(X), X * 2.0)
+
+
+def test_draws_in_a_module_of_the_users_and_in_a_condition_are_found():
+    helpers = types.ModuleType("helpers_of_a_test")
+    exec(
+        "import numpy as np\nrng = np.random.default_rng(0)\ndef noise(x):\n    return x + rng.normal()\n",
+        vars(helpers),
+    )
+    with pytest.raises(TraceError, match="would be the same for all examples"):
+        cl.vmap(lambda x: helpers.noise(x))(X)
+    with pytest.raises(TraceError, match="would be the same for all examples"):
+        cl.vmap(lambda x: x * helpers.rng.random())(X)
+    rng = np.random.default_rng(0)
+    with pytest.raises(TraceError, match="would be the same at every step"):
+        cl.while_loop(lambda c: c < 3 + rng.random(), lambda c: c + 1.0, 0.0)

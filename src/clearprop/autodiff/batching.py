@@ -17,7 +17,7 @@ from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.program.ir import Program, Turn, Var, builder, shape_of, trace
 from clearprop.program.operands import admit
 from clearprop.program.operation import JointOperation, Operation
-from clearprop.program.outside_draws import FOR_ALL, without_draws_near
+from clearprop.program.outside_draws import FOR_ALL, without_draws
 from clearprop.program.types import INT64, Axes, Params, Tree, Type, Value, type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules.structural import arange_, broadcast_to_, permute_dims_, reshape_
@@ -78,7 +78,7 @@ def map_over(
     outer = builder()
     scope = outer.scope if outer is not None else None
     made = functools.partial(trace, flat_f, types, scope=scope, differentiated=True)
-    program = without_draws_near(made, "vmap's function", FOR_ALL, f)
+    program = without_draws(made, "vmap's function", FOR_ALL, f)
     results = iter(run_batched(program, [moved[i] for i in arrays], size))
     out_tree, mask, outs = out_structure[0]
     return unflatten(out_tree, [next(results) if m else o for m, o in zip(mask, outs, strict=True)])

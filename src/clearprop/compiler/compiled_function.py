@@ -130,15 +130,15 @@ class Compiled(Generic[_P, _R]):
 
         if call.fixed:
             call.require_hashable()
-        known = self.recorded.setdefault(call.exact, [])
+        known = self.recorded.get(call.exact, [])
         for made in known:
             if made.fits():
                 return made
-        if len(self.recorded) >= ENTRIES:
-            self.recorded = {call.exact: known}
         new = RecordedFunction(self.function, self._name, call, self.executor)
         self._tell_of_surroundings([made.captures for made in known])
-        known[:] = [new, *known[: DIRECT - 1]]
+        if len(self.recorded) >= ENTRIES:
+            self.recorded.clear()
+        self.recorded[call.exact] = [new, *known[: DIRECT - 1]]
         alike = sum(made[0].key == call.key for made in self.recorded.values())
         self._tell_of_sizes(alike, "a gradient flows through the calls, whose programs are for their sizes alone")
         return new

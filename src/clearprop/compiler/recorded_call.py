@@ -23,7 +23,7 @@ from clearprop.compiler.captures import Captures, surrounding_arrays
 from clearprop.compiler.executor_choice import choose_executor, warn_of_assignments
 from clearprop.compiler.fixed_values import FixedValues
 from clearprop.compiler.lowering import lower
-from clearprop.compiler.surroundings import generators_in, variables_around
+from clearprop.compiler.surroundings import variables_around
 from clearprop.control.operation import as_list, as_tensors, select_active, types_of
 from clearprop.control.remat_operation import Remat
 from clearprop.control.subprograms import as_outputs, dependents, derive, or_one, put_back, runner, select
@@ -134,7 +134,7 @@ class RecordedFunction:
         before = FixedValues(variables)
         around = surrounding_arrays(variables)
         made = functools.partial(trace, flat, types, call.names(), differentiated=True, around=around)
-        program = without_draws(made, self.name, AT_EVERY_CALL, generators_in(variables), function=function)
+        program = without_draws(made, self.name, AT_EVERY_CALL, function, seldom=True)
         warn_of_assignments(self.name, before.assigned())
         self.program = replace(program, captured=())
         self.captures = Captures(function, program.captured, variables, before)

@@ -15,7 +15,7 @@ from clearprop.compiler.lowering import lower
 from clearprop.compiler.numba_source import numba_source
 from clearprop.compiler.numpy_source import NumpySource
 from clearprop.compiler.refusals import require_elements
-from clearprop.compiler.surroundings import generators_in, variables_around
+from clearprop.compiler.surroundings import variables_around
 from clearprop.errors import unknown_name, user_line
 from clearprop.program.ir import Program, Var, trace
 from clearprop.program.outside_draws import AT_EVERY_CALL, without_draws
@@ -36,7 +36,7 @@ class Specialisation:
         self.types = [self._type(v) for v in self.inputs(call.leaves)]
         variables = variables_around(function)
         around, before = surrounding_arrays(variables), FixedValues(variables)
-        self._trace(function, call, around, generators_in(variables))
+        self._trace(function, call, around)
         warn_of_assignments(self.name, before.assigned())
         self.all_out = all(self.out_mask)
         self.lowered = lower(self.program, around)
@@ -71,9 +71,7 @@ class Specialisation:
             return Type((), t.dtype, weak=True)
         return Type(tuple(1 if n == 1 else self.scope.new(n) for n in t.shape), t.dtype.newbyteorder("="))
 
-    def _trace(
-        self, function: Callable[..., Any], call: Arguments, around: frozenset[int], generators: Sequence[Any]
-    ) -> None:
+    def _trace(self, function: Callable[..., Any], call: Arguments, around: frozenset[int]) -> None:
         names = call.names()
         out: list[Any] = []
 
@@ -87,7 +85,7 @@ class Specialisation:
             return [v for v in flat if _is_computed(v)]
 
         made = functools.partial(trace, flat_f, self.types, names, self.scope, around=around)
-        self.program = without_draws(made, self.name, AT_EVERY_CALL, generators, function=function)
+        self.program = without_draws(made, self.name, AT_EVERY_CALL, function, seldom=True)
         self.out_structure, self.out_mask, self.out_flat, result = out[0]
         _name_results(self.program, call, result)
 

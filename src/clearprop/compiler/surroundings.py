@@ -12,12 +12,11 @@ import functools
 import inspect
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from clearprop.autodiff.trees import FIELDS, is_array
 from clearprop.primitives import Primitive
-from clearprop.program.outside_draws import generators_among
 
 _NOTHING = object()
 _DEPTH, _DEPTH_IN_PACKAGES = 16, 4
@@ -55,24 +54,6 @@ def variables_around(function: Callable[..., Any]) -> list[Variable]:
             found.append(variable)
     by_text = any(key[1] is _BY_TEXT for key in seen)  # `getattr(x, name)`, whose name another function may give
     return [v._replace(is_loaded=True) if by_text and v.is_in_text else v for v in found]
-
-
-def own_code(model: Any, *measures: Any) -> Callable[..., Any]:
-    """What reads the variables around code of the user's in a network, a loss and metrics."""
-    return functools.partial(print, model, *(getattr(measure, "function", measure) for measure in measures))
-
-
-def numbers_read(function: Callable[..., Any]) -> list[str]:
-    """What variables around a function are called whose numbers and words something else may change."""
-    read = ((v, type(held_by(v.read))) for v in variables_around(function) if v.is_loaded)
-    return [v.name for v, kind in read if kind in (list, dict) or (kind in PLAIN and not v.is_set_once)]
-
-
-def generators_in(variables: Iterable[Variable]) -> list[Any]:
-    """The generators of random numbers that variables hold, and the lists and dictionaries in them."""
-    held = (held_by(v.read) for v in variables)
-    entries = (e for value in held for e in ([value] if container_of(value) is None else entries_of(value)[1]))
-    return generators_among(entries)
 
 
 def held_by(read: Reader) -> Any:
@@ -371,8 +352,10 @@ def _is_read(name: str, read: Reader, code: types.CodeType) -> bool:
 def _entries(variable: Variable, word: str, code: types.CodeType | None) -> list[Variable]:
     """The entries that code takes of a dictionary, if it takes nothing else of it."""
     keys = _words_of(code).entries.get(word) if code is not None else None
+    if code is None or not keys or word in _texts(code):
+        return []
     held = held_by(variable.read)
-    if code is None or not keys or type(held) is not dict or not keys <= held.keys() or word in _texts(code):
+    if type(held) is not dict or not keys <= held.keys():
         return []
     read = functools.partial(functools.partial, _part, variable.read)
     return [Variable(read(key), True, f"{variable.name}[{key!r}]") for key in keys]

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 from clearprop.autodiff.trees import paths
 from clearprop.program.ir import Equation, Program, Var, builder, trace
-from clearprop.program.outside_draws import AT_EVERY_STEP, without_draws_near
+from clearprop.program.outside_draws import AT_EVERY_STEP, without_draws
 from clearprop.program.types import Tree, Type, is_floating, type_of
 from clearprop.program.values import raw
 from clearprop.shapes import Scope
@@ -45,7 +45,7 @@ def close(
     around = builder()
     scope = scope or (around.scope if around is not None else None)
     made = functools.partial(trace, f, types, names, scope, differentiated=True)
-    program = without_draws_near(made, "the step of a loop", AT_EVERY_STEP, function)
+    program = without_draws(made, "the step of a loop", AT_EVERY_STEP, function)
     count = len(program.arguments)
     inputs = program.inputs[count:] + program.inputs[:count]
     return Closed(without_unread_steps(replace(program, inputs=inputs, captured=())), program.captured)

@@ -83,7 +83,8 @@ def while_loop(
             where=user_line(),
             try_="max_steps=1000",
         )
-    out = run_while(close(holds, types, leaf_names(condition, (init,))), body, [], [], start)
+    goes_on = close(holds, types, leaf_names(condition, (init,)), function=condition)
+    out = run_while(goes_on, body, [], [], start)
     return unflatten(structure, as_tensors(out))
 
 

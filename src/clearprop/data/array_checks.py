@@ -18,6 +18,20 @@ _FLOATS = (4, 8)
 """The sizes in bytes of floats that can be computed with."""
 
 
+def is_gap(value: Any) -> bool:
+    """Whether it is None, or not equal to itself: NaN, NaT, and the NA of pandas, which has no truth value.
+
+    >>> is_gap(None), is_gap(float("nan")), is_gap(0), is_gap("")
+    (True, True, False, False)
+    """
+    if value is None:
+        return True
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):
+        return type(value).__name__ == "NAType"
+
+
 def plain_array(value: Any, name: str, where: str = "") -> NDArray[Any]:
     """An array, list, column or frame of numbers as an array in the machine's byte order; the values stay the same.
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.array_checks import holds_characters, masked_error
+from clearprop.data.array_checks import holds_characters, is_gap, masked_error
 from clearprop.data.columns import quantity, target_column
 from clearprop.data.encodings import ClassTarget, fit_classes
 from clearprop.errors import DataError, user_line
@@ -133,18 +133,8 @@ def require_one_kind(labels: Any, name: str, where: str = "") -> None:
     odd = [item for item in array.flat if not isinstance(item, str)] if array.dtype.kind == "O" else []
     if odd and len(odd) < array.size:
         got = f"{odd[0]!r} beside text; {quantity(len(odd), 'row')} without text"
-        advice = _GAPS if _is_gap(odd[0]) else "labels of one kind, such as [str(label) for label in y]"
+        advice = _GAPS if is_gap(odd[0]) else "labels of one kind, such as [str(label) for label in y]"
         raise _text_error(name, "text in every row, or numbers in every row", got, where, advice)
-
-
-def _is_gap(item: Any) -> bool:
-    """Whether it is None, or not equal to itself: NaN, NaT, and the NA of pandas, which has no truth value."""
-    if item is None:
-        return True
-    try:
-        return bool(item != item)
-    except (TypeError, ValueError):
-        return type(item).__name__ == "NAType"
 
 
 def _as_given(value: Any, array: NDArray[Any]) -> NDArray[Any]:

@@ -21,9 +21,7 @@ from clearprop.program.values import Node, raw
 AT_EVERY_CALL, AT_EVERY_STEP, FOR_ALL = "at every call", "at every step", "for all examples"
 _DEPTH, _TRACES, _ENTRIES, _VALUES = 7, 16, 64, 1000
 _SYMBOL = re.compile(r"\bn\d+\b")
-_PLAIN = frozenset(
-    (int, float, complex, bool, str, bytes, type(None), np.ndarray, types.ModuleType, types.CodeType, Turn)
-)
+_PLAIN = frozenset((int, float, complex, bool, str, bytes, type(None), np.ndarray, types.CodeType, Turn))
 _MAKERS = frozenset(
     "default_rng RandomState Random SystemRandom Generator SeedSequence MT19937 PCG64 PCG64DXSM Philox SFC64 "
     "urandom getrandom randbelow randbits token_bytes token_hex uuid4".split()
@@ -35,36 +33,23 @@ class OutsideDraws(TraceError):
     """A function that is traced draws random numbers elsewhere than from a key of `cl.random`."""
 
 
-def without_draws(
-    make: Callable[[], Program], what: str, when: str, generators: Iterable[Any] = (), *, function: Any = None
-) -> Program:
+def without_draws(make: Callable[[], Program], what: str, when: str, function: Any, *, seldom: bool = False) -> Program:
     """The program that `make` traces.
 
-    Raises OutsideDraws where generators of random numbers go on meanwhile, NumPy's and Python's own or these, or code
-    of the function makes some, and it gives another program the next time.  Draws that decide which way a function
-    takes show only now and then: it is traced as long as generators go on, so many times.  Others may draw in other
-    threads, and the programs are equal then.
+    Raises OutsideDraws where generators of random numbers go on meanwhile, NumPy's and Python's own or those near the
+    function, or its code makes some, and it gives another program the next time.  Draws that decide which way a
+    function takes show only now and then: it is traced as long as generators go on, so many times.  Others may draw in
+    other threads, and the programs are equal then.
 
     what      the function, as the message calls it
     when      where the same numbers would come again: "at every call"
-    function  the function itself, whose code is looked at for what makes generators
+    function  the function of the user's, or None
+    seldom    it is traced for many calls: generators are looked at whatever its code names
     """
-    return _trace_without_draws(
-        make, what, when, list(generators), function is not None and _Near(function).makes_generators
-    )
-
-
-def without_draws_near(make: Callable[[], Program], what: str, when: str, function: Any) -> Program:
-    """`without_draws` for what is traced at every call: generators are looked at only where the code names some."""
     near = _Near(function)
-    if not near.generators and not near.mentions(_words(near.kinds)):
+    if not seldom and not near.generators and not near.mentions(_words(near.kinds)):
         return make()
-    return _trace_without_draws(make, what, when, near.generators, near.makes_generators)
-
-
-def _trace_without_draws(
-    make: Callable[[], Program], what: str, when: str, generators: list[Any], makes: bool
-) -> Program:
+    generators, makes = near.generators, near.mentions(_MAKERS)
     before = _states(generators)
     program = make()
     for _ in range(_TRACES):
@@ -117,11 +102,6 @@ class _Near:
         """Whether the code mentions one of these words."""
         return not words.isdisjoint(self.names)
 
-    @property
-    def makes_generators(self) -> bool:
-        """Whether the code names what makes generators."""
-        return self.mentions(_MAKERS)
-
     def _follow(self, value: Any, names: frozenset[str], depth: int) -> None:
         """Look at a value that code mentions which has these names."""
         kind = type(value)
@@ -130,18 +110,20 @@ class _Near:
         self.seen[id(value), names] = depth
         if kind is types.FunctionType:
             self._follow_code(value, None, depth)
-        elif found := generators_among([value]):
+        elif found := _generators_among([value]):
             self.generators += [g for g in found if all(g is not other for other in self.generators)]
         elif kind is types.MethodType:
             self._follow_method(value.__func__, value.__self__, depth)
         elif (parts := _parts_of(value)) is not None:
             self._follow_all(list(itertools.islice(parts, _ENTRIES)), names, depth - 1)  # others may write to it
+        elif kind is types.ModuleType:
+            self._follow_all([vars(value)[name] for name in names if name in vars(value)], names, depth - 1)
         elif not issubclass(kind, Node):
             self._follow_object(value, names, depth)
 
     def _follow_all(self, values: Iterable[Any], names: frozenset[str], depth: int) -> None:
         for value in values:
-            if type(value) not in _PLAIN:
+            if type(value) not in _PLAIN and not (type(value) is types.ModuleType and _is_installed(value)):
                 self._follow(value, names, depth)
 
     def _follow_code(self, plain: types.FunctionType, owner: Any, depth: int) -> None:
@@ -207,6 +189,14 @@ def _is_library(module: Any) -> bool:
     return str(module).startswith(("clearprop.", "numpy.")) or module in ("builtins", "numpy", "functools")
 
 
+@functools.lru_cache(maxsize=1024)
+def _is_installed(module: types.ModuleType) -> bool:
+    """Whether a module is Python's, or of a package: no code of the user's."""
+    name, file = module.__name__, str(getattr(module, "__file__", None))
+    first = name.partition(".")[0]
+    return first in sys.stdlib_module_names or first == "clearprop" or "-packages" in file
+
+
 def _module_of(kind: type) -> Any:
     try:
         return kind.__module__
@@ -242,7 +232,7 @@ def _words(kinds: tuple[type, ...]) -> frozenset[str]:
     return frozenset(names | {"random"} | _MAKERS)
 
 
-def generators_among(values: Iterable[Any]) -> list[Any]:
+def _generators_among(values: Iterable[Any]) -> list[Any]:
     """The generators of random numbers, of NumPy or Python, among values and the objects of their methods."""
     kinds, found = _kinds(), []
     for value in values:
@@ -272,46 +262,42 @@ def _states(generators: Iterable[Any]) -> dict[str, Any]:
     """What each generator will draw next, under what it is called."""
     states: dict[str, Any] = {"random": random.getstate()}
     if _is_loaded():
-        states["numpy.random"] = _hashable(np.random.get_state(legacy=False))
+        states["numpy.random"] = _hashable(np.random.get_state())
     for number, generator in enumerate(generators):
-        state = generator.getstate() if isinstance(generator, random.Random) else _state_of(generator)
-        states[f"a {type(generator).__name__}" + f" ({number})" * bool(number)] = state
+        states[f"a {type(generator).__name__}" + f" ({number})" * bool(number)] = _hashable(_state_of(generator))
     return states
 
 
 def _state_of(generator: Any) -> Any:
-    bits = getattr(generator, "bit_generator", None)
-    return _hashable(generator.get_state(legacy=False) if bits is None else bits.state)
+    if isinstance(generator, random.Random):
+        return generator.getstate()
+    return generator.get_state() if isinstance(generator, np.random.RandomState) else generator.bit_generator.state
 
 
 def _hashable(state: Any) -> Any:
     if isinstance(state, dict):
         return tuple((key, _hashable(value)) for key, value in state.items())
+    if isinstance(state, tuple):
+        return tuple(map(_hashable, state))
     return state.tobytes() if isinstance(state, np.ndarray) else state
 
 
-def undrawn(work: Callable[[], Any], generators: Iterable[Any] = ()) -> Any:
-    """The result of what draws no random numbers of Python, NumPy or these generators; None, where it draws.
+def undrawn(work: Callable[[], Any], function: Any) -> Any:
+    """The result of work that runs a function and draws no random numbers elsewhere; None, where it draws.
 
-    The generators stand where they stood.
+    Generators, those near the function among them, stand where they stood.
     """
-    own = list(generators)
+    own = _Near(function).generators
     before = _states(own)
     kept: list[tuple[Callable[[Any], None], Any]] = [(random.setstate, random.getstate())]
     kept += [(np.random.set_state, np.random.get_state())] if _is_loaded() else []
-    kept += [(functools.partial(_put, generator), _bits(generator)) for generator in own]
+    kept += [(functools.partial(_put, generator), _state_of(generator)) for generator in own]
     result = work()
     if _states(own) == before:
         return result
     for put, state in kept:
         put(state)
     return None
-
-
-def _bits(generator: Any) -> Any:
-    if isinstance(generator, random.Random):
-        return generator.getstate()
-    return generator.get_state() if isinstance(generator, np.random.RandomState) else generator.bit_generator.state
 
 
 def _put(generator: Any, state: Any) -> None:

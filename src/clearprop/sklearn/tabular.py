@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clearprop.attribution import PredictionExplanation
 from clearprop.compiler import expect_training, get_threads, set_threads
-from clearprop.data.array_checks import require_unmasked
+from clearprop.data.array_checks import is_gap, require_unmasked
 from clearprop.data.readers.frame_kinds import is_frame, known_frame
 from clearprop.data.readers.reading import READING, Reading, quoted_words, reading_words
 from clearprop.data.readers.sources import read_rows
@@ -167,14 +167,10 @@ def _frame_of(rows: NDArray[Any]) -> Any:
 
 def _of_one_type(values: list[Any]) -> list[Any]:
     """The values of a column, None where one is missing: text where there is text, else numbers as floats."""
-    known = {type(value) for value in values if not _is_gap(value)}
+    known = {type(value) for value in values if not is_gap(value)}
     numbers = known != {bool} and all(issubclass(kind, Real) for kind in known)
     plain: Callable[[Any], Any] = str if str in known else float if numbers else lambda value: value
-    return [None if _is_gap(value) else plain(value) for value in values]
-
-
-def _is_gap(value: Any) -> bool:
-    return value is None or bool(value != value)  # NaN and NaT are not what they are
+    return [None if is_gap(value) else plain(value) for value in values]
 
 
 @contextmanager

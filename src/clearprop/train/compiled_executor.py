@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from clearprop.compiler import Compiled, numba_obstacle, warn_user
 from clearprop.compiler.fixed_values import FixedValues
-from clearprop.compiler.surroundings import Variable, generators_in, own_code, variables_around
+from clearprop.compiler.surroundings import variables_around
 from clearprop.errors import TraceError
 from clearprop.program.outside_draws import AT_EVERY_STEP, without_draws
 from clearprop.program.processes import process_lock
@@ -26,7 +26,7 @@ from clearprop.runs.state import State
 from clearprop.train.batches import ArrayFeed, Batching, Block, BlockFeed, BucketFeed, Feed, native_loops, quick_order
 from clearprop.train.executor import PAUSE_SECONDS, Ended, Executor, Pause, RunsAhead, add_batch, eager_executor
 from clearprop.train.sharded_executor import sharded_executor
-from clearprop.train.step import Step, identity_of
+from clearprop.train.step import Step, identity_of, own_code
 
 COPIED, SELDOM = 1e-3, 5
 """A state that takes longer to copy, in seconds, is handed out less often in that measure, down to so many times."""
@@ -70,7 +70,8 @@ class _Chosen:
     def _for(self, state: State, feed: Feed) -> Executor:
         if self._known is None or self._changed():
             of_user = isinstance(self._step, Step) and identity_of((self._step, state.model)) is None
-            around = FixedValues(_variables(self._step, state.model), arrays=True) if of_user else None
+            code = own_code(state.model, self._step.loss, *self._step.metrics) if of_user else None
+            around = FixedValues(variables_around(code), arrays=True) if code else None
             compiled = _compile_for(self._step, self._key, state, feed)
             self._known = compiled or eager_executor(self._step, self._key)
             self._around, self._settled = around if compiled else None, False
@@ -125,11 +126,6 @@ def _native_loop(step: Step, key: NDArray[np.uint32], state: State, feed: ArrayF
     return loop
 
 
-def _variables(step: Step, model: Any) -> list[Variable]:
-    """The variables around code of the user's in the network, the loss and the metrics."""
-    return variables_around(own_code(model, step.loss, *step.metrics))
-
-
 def _without_draws(make: Callable[[], Any], step: Step, model: Any) -> Any:
     """The loop of a step with code of the user's.  Raises TraceError where that draws random numbers elsewhere."""
     loops = []
@@ -138,7 +134,8 @@ def _without_draws(make: Callable[[], Any], step: Step, model: Any) -> Any:
         loops.append(make())
         return loops[-1].lowered
 
-    without_draws(program, "the network or the loss", AT_EVERY_STEP, generators_in(_variables(step, model)))
+    code = own_code(model, step.loss, *step.metrics)
+    without_draws(program, "the network or the loss", AT_EVERY_STEP, code, seldom=True)
     return loops[0]
 
 

@@ -12,13 +12,14 @@ import numpy as np
 
 from clearprop import nn
 from clearprop.autodiff.trees import flatten, unflatten
-from clearprop.compiler.surroundings import generators_in, numbers_read, own_code, variables_around
+from clearprop.compiler.surroundings import PLAIN, held_by, variables_around
 from clearprop.errors import RunError
 from clearprop.program.outside_draws import undrawn
 from clearprop.program.types import is_floating
 from clearprop.program.values import no_grad, raw
 from clearprop.rules import random
 from clearprop.runs.events import Events
+from clearprop.train.step import own_code
 
 _ROWS = 8
 
@@ -40,7 +41,7 @@ def probe(model: Any, loss: Any, x: Any, y: Any, *weight: Any) -> float | None:
             return float(loss(outputs, *rows[1:]))
         return math.nan
 
-    found = undrawn(measure, generators_in(variables_around(own_code(model, loss))))
+    found = undrawn(measure, own_code(model, loss))
     return float(found) if found is not None and math.isfinite(found) else None
 
 
@@ -50,7 +51,7 @@ def require_same_code(
     """Raise RunError for code that computes something else; where the numbers that it reads may differ, tell it."""
     if now is None or before is None or math.isclose(now, before, rel_tol=1e-3):
         return
-    if read := numbers_read(code):
+    if read := _numbers_read(code):
         events.emit(
             "warning",
             message=f"with set weights the network and the loss give {now:g} on the first rows, where they gave "
@@ -64,3 +65,9 @@ def require_same_code(
         where=str(path),
         try_="the same modules, with the same fields that are no parameters, and the same loss; or a new run",
     )
+
+
+def _numbers_read(code: Callable[..., Any]) -> list[str]:
+    """What variables around a function are called whose numbers and words something else may change."""
+    read = ((v, type(held_by(v.read))) for v in variables_around(code) if v.is_loaded)
+    return [v.name for v, kind in read if kind in (list, dict) or (kind in PLAIN and not v.is_set_once)]

@@ -14,7 +14,6 @@ import numpy as np
 
 from clearprop import nn
 from clearprop.compiler import pool_asleep
-from clearprop.compiler.surroundings import own_code
 from clearprop.data.parts import sample_rows
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import sample_weights
@@ -46,6 +45,7 @@ from clearprop.train.job import Job, fit_to_model, make_plan
 from clearprop.train.metrics import Measure, target_unit
 from clearprop.train.probe import probe, require_same_code
 from clearprop.train.run import Run
+from clearprop.train.step import own_code
 from clearprop.train.thresholds import AUTO, DECIDED, at_choice, choice_of, decide_by
 from clearprop.train.training_loop import Callback, Decide, Loop, Plan, decide_alone
 from clearprop.train.workings import Workings

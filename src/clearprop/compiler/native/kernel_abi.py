@@ -184,7 +184,27 @@ def _compile_directly(kernel: Callable[..., None], arguments: tuple[Any, ...], f
         _add_entry(context, module, function, fndesc)
         function.linkage = "internal"
         library.add_ir_module(module)
+        _show_alone(library, fndesc.llvm_cfunc_wrapper_name)
     return CompiledKernel(library, fndesc.llvm_cfunc_wrapper_name)
+
+
+def _show_alone(library: Any, symbol: str) -> None:
+    """Let other code find nothing in a library but this symbol, once it is ready.
+
+    Numba numbers functions that were made in one place, as those of sine and cosine, in the order in which a process
+    compiles them: in objects that two processes have made the same name stands for different functions, and whoever
+    loads both would take the first for both.
+    """
+    finish = library._finalize_final_module
+
+    def finish_alone() -> None:
+        module = library._final_module
+        for value in (*module.functions, *module.global_variables):
+            if not value.is_declaration and value.name != symbol:
+                value.linkage = "internal"
+        finish()
+
+    library._finalize_final_module = finish_alone
 
 
 class _Pipeline(CompilerBase):  # type: ignore[misc]  # Numba has no types
@@ -203,6 +223,7 @@ class _Lower(Lower):  # type: ignore[misc]  # Numba has no types
         _add_entry(self.context, module, self.context.declare_function(module, self.fndesc), self.fndesc)
         self.library.add_ir_module(module)
         self.library._final_module.get_function(self.fndesc.llvm_func_name).linkage = "internal"
+        _show_alone(self.library, self.fndesc.llvm_cfunc_wrapper_name)
 
 
 def _add_entry(context: Any, module: Any, callee: Any, fndesc: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.array_checks import is_gap
 from clearprop.data.columns import Column, ColumnKind, TableColumns, blank_column, same
 from clearprop.data.kinds.times import ticks_as_seconds
 from clearprop.data.readers.number_marks import DURATION
@@ -150,10 +151,10 @@ def of_one_kind(name: str, values: Sequence[Any]) -> list[Any]:
     >>> of_one_kind("a", [1, 2.5]), of_one_kind("a", ["x", float("nan")])
     ([1.0, 2.5], ['x', None])
     """
-    kinds = {type(value) for value in values if not _is_gap(value)}
+    kinds = {type(value) for value in values if not is_gap(value)}
     if len(kinds) < 2 and all(issubclass(kind, Real) for kind in kinds):
         return list(values)
-    items = [None if _is_gap(value) else value for value in values]
+    items = [None if is_gap(value) else value for value in values]
     if len(kinds) < 2 or _kind_of_values(name, items) != "number":
         return items
     return _numbers_of(items, int if all(issubclass(kind, Integral) for kind in kinds) else float)
@@ -161,10 +162,6 @@ def of_one_kind(name: str, values: Sequence[Any]) -> list[Any]:
 
 def _numbers_of(items: Sequence[Any], cast: Callable[[Any], Any]) -> list[Any]:
     return [None if item is None else cast(item) for item in items]
-
-
-def _is_gap(value: Any) -> bool:
-    return value is None or (isinstance(value, Real) and bool(value != value))
 
 
 _TYPES: dict[tuple[type, ...], ColumnKind] = {
